@@ -1,0 +1,1 @@
+"""Everything the GraphQL API stands on."""

@@ -1,0 +1,1 @@
+"""The rules of Tunegraph as plain Python: no library, no I/O."""

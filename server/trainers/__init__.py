@@ -1,0 +1,1 @@
+"""Who trains: one port, one adapter for each trainer."""

@@ -1,0 +1,137 @@
+"""The port that every trainer is driven through; its adapters all pass one contract test suite."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NewType, Protocol
+
+from server.domain.status import RunState, TrainerKind
+
+TrainerJobId = NewType("TrainerJobId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the poller may expect of a trainer. Intervals are in seconds."""
+
+    observe_interval: float
+    observe_batch: int
+    idempotent_submit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A model that a trainer can start from. `max_context_length` is in tokens."""
+
+    name: str
+    display_name: str
+    trainer: TrainerKind
+    max_context_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """Everything a trainer needs for one run; the files are chat JSONL, complete and no longer written to."""
+
+    job_id: str
+    model_name: str
+    base_model: str
+    config: Mapping[str, Any]
+    seed: int
+    train_file: Path
+    validation_file: Path
+    dataset_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHandle:
+    """One run to look at; `after_step` is the last metric step already recorded (None: none yet)."""
+
+    job_id: str
+    trainer_job_id: TrainerJobId
+    after_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """The metrics of one step; a key missing here was not measured there. A non-finite value is kept as such."""
+
+    step: int
+    at: datetime
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a trainer says of one run now.
+
+    `word` is the trainer's own status text, for the record. `points` are those after the handle's `after_step`, oldest
+    first. `artifact` is a folder with the trained model in MLflow's format, once the run has succeeded. `error_code`
+    and `message` say why a run failed.
+    """
+
+    state: RunState
+    word: str
+    progress_percent: int | None = None
+    current_epoch: int | None = None
+    total_epochs: int | None = None
+    points: Sequence[MetricPoint] = ()
+    tokens_processed: int | None = None
+    training_duration_seconds: float | None = None
+    custom_metrics: Mapping[str, Any] = field(default_factory=dict)
+    artifact: Path | None = None
+    error_code: str | None = None
+    message: str | None = None
+
+
+class Trainer(Protocol):
+    """A trainer. A method that talks to the outside raises `errors.Unavailable` when it can't be reached."""
+
+    @property
+    def kind(self) -> TrainerKind:
+        """Which trainer this is."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    def validate(self, base_model: str, config: Mapping[str, Any]) -> None:
+        """Raise `InvalidInput` (path from "input") for a base model or a configuration that can't be trained.
+
+        Unknown keys pass: they are recorded and left to the trainer.
+        """
+        ...
+
+    def total_epochs(self, config: Mapping[str, Any]) -> int | None:
+        """How many epochs a run with this (valid) configuration has, when that is known beforehand."""
+        ...
+
+    async def base_models(self) -> Sequence[BaseModel]:
+        """What can be trained, in the order to show."""
+        ...
+
+    async def submit(self, request: TrainingRequest) -> TrainerJobId:
+        """Start a run; a second call for the same job answers with the run that exists.
+
+        Raises `Refused` when the trainer will never take this request.
+        """
+        ...
+
+    async def find(self, job_id: str) -> TrainerJobId | None:
+        """The run of a job whose submission was not answered; None when there certainly is none."""
+        ...
+
+    async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
+        """What is true of each run now, by job id. A run that this process can't see is left out."""
+        ...
+
+    async def cancel(self, trainer_job_id: TrainerJobId) -> None:
+        """Ask a run to stop; `observe` tells when it has. Asking twice, or asking a finished run, is fine."""
+        ...
+
+    async def logs(self, trainer_job_id: TrainerJobId) -> str:
+        """The tail of a run's own log, for a person who wants to know why it failed."""
+        ...
