@@ -1,0 +1,1 @@
+"""Pairs as the files that trainers read."""

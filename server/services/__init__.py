@@ -1,0 +1,1 @@
+"""What people and the poller may ask for: authorize, one transaction, rules and adapters."""

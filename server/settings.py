@@ -1,0 +1,59 @@
+"""Every setting, read once from the environment when the program starts and handed down."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.domain.status import TrainerKind
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """Settings come from `TUNEGRAPH_*` variables; the two that have a name of the wider world keep it."""
+
+    model_config = SettingsConfigDict(env_prefix="TUNEGRAPH_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on; only loopback while no identity mode exists.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        Path(".tunegraph"), description="Where the embedded Postgres, runs, exports and MLflow's files live."
+    )
+    database_url: str | None = Field(
+        None,
+        alias="DATABASE_URL",
+        repr=False,
+        description="A Postgres 16 or newer of your own (postgresql://…); without it an embedded one is started.",
+    )
+    pg_bin: Path | None = Field(
+        None,
+        alias="PG_BIN",
+        description="The folder with the programs of a Postgres to embed instead of the wheel's.",
+    )
+    database_connections: int = Field(
+        20,
+        ge=4,
+        le=500,
+        description="The most database connections the server opens, reads and writes together.",
+    )
+    statement_timeout: float = Field(15.0, gt=0, description="Seconds after which a read is given up.")
+    trainer: TrainerKind = Field(TrainerKind.LOCAL, description="Who trains when a job names no trainer.")
+    local_slots: int = Field(1, ge=1, le=64, description="How many local trainings run at once; the rest wait in line.")
+    lease: float = Field(
+        30.0, gt=1, description="Seconds for which a replica holds a job while it works on it; then another takes over."
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        repr=False,
+        description="Where MLflow keeps runs and models; by default SQLite under the data folder.",
+    )
+    registration_timeout: float = Field(
+        600.0, gt=0, description="Seconds after the end of a training until registering its model is given up."
+    )
+    max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
+    log_format: Literal["console", "json"] = Field("console", description="Lines for people, or JSON for machines.")
