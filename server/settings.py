@@ -1,5 +1,8 @@
 """Every setting, read once from the environment when the program starts and handed down."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,3 +60,32 @@ class Settings(BaseSettings):
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
     log_format: Literal["console", "json"] = Field("console", description="Lines for people, or JSON for machines.")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of the environment as people read of it: in the help, and in the README."""
+
+    name: str
+    default: str
+    description: str
+
+
+def variables() -> list[Variable]:
+    """Every variable that `Settings` reads, in the order of its fields."""
+    return [
+        Variable(field.alias or f"TUNEGRAPH_{name.upper()}", _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those of `names` that look like a setting and are none: a slip that would go unnoticed otherwise."""
+    known = {variable.name for variable in variables()}
+    return sorted(name for name in names if name.startswith("TUNEGRAPH_") and name.upper() not in known)
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default.value) if isinstance(default, Enum) else str(default)

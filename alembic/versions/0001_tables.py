@@ -200,6 +200,8 @@ def upgrade() -> None:
         sa.Column("submit_started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("trained_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("registration_failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("last_metric_step", sa.BigInteger(), nullable=True),
+        sa.Column("mirror_lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(status IN ('CANCELLED', 'FAILED', 'SUCCEEDED')) = (completed_at IS NOT NULL)",
             name=op.f("ck_training_jobs_completed"),

@@ -6,7 +6,7 @@ from server.domain.gates import Verdict
 from server.domain.status import JobStatus
 
 
-class Refused(Exception):  # noqa: N818  (a refusal is an answer, not a failure)
+class Refused(Exception):
     """A request that changes nothing. `path` runs from the argument: ("input", "pairs", "1", "messages")."""
 
     code = "REFUSED"
@@ -64,7 +64,7 @@ class NoEligiblePairs(Refused):
         self.excluded = dict(excluded)
 
 
-class Unavailable(Exception):  # noqa: N818  (names the state of the other side)
+class Unavailable(Exception):
     """An outside service could not be reached or did not answer sensibly; says nothing about the job itself.
 
     `retry_after` is in seconds, when the other side gave one.

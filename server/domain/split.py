@@ -20,7 +20,7 @@ class Candidate:
     may_validate: bool
 
 
-class TooFew(Exception):  # noqa: N818  (names what is wrong with the pairs)
+class TooFew(Exception):
     """The pairs can't be split without an empty side; the message says why."""
 
 

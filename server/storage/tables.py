@@ -181,7 +181,8 @@ class TrainingJobRow(Row, table=True):
 
     `last_sequence` numbers the events; `fence` grows with every claim, and what a claim found is written only under the
     fence it took; `submit_started_at` says that a run may exist although none was recorded; `trained_at` when the
-    trainer was first seen done, from which the bound on registering counts.
+    trainer was first seen done, from which the bound on registering counts; `last_metric_step` is where the next
+    observation goes on; `mirror_lease_until` keeps two replicas from opening two MLflow runs for one job.
     """
 
     __tablename__ = "training_jobs"
@@ -267,6 +268,8 @@ class TrainingJobRow(Row, table=True):
     submit_started_at: datetime | None = _time()
     trained_at: datetime | None = _time()
     registration_failures: int = _number("0")
+    last_metric_step: int | None = Field(default=None, sa_type=BigInteger)
+    mirror_lease_until: datetime | None = _time()
 
 
 class TrainingJobLineageRow(Row, table=True):

@@ -1,0 +1,1 @@
+"""Reads, compiled: a selection becomes one SQL statement, built from the declarations beside the fields."""

@@ -1,0 +1,164 @@
+"""From a selection to one SQL statement in which Postgres assembles the answer.
+
+Facts about Postgres and SQLAlchemy that shape the code:
+- a select that refers to its parent's row and is wrapped as a FROM needs `.correlate(parent)`, or SQLAlchemy adds the
+  parent to its FROM, silently: a cross join;
+- `row_to_json(x)` prefers a column called x over the row x, so no alias may equal a response key: all contain a "$";
+- every Python literal becomes a bind, so words and numbers of ours are written as literals.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias, cast
+
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, func, select, true
+
+from schema.reads import render, selection
+from schema.reads.arguments import Arguments, Recorder
+from schema.reads.declare import READ, TYPE_SOURCE, Computed, Connection, Many, One, Read, Relation, Row, Scalar, Scope
+from schema.reads.selection import Document
+
+Pairs: TypeAlias = render.Pairs
+Shaped: TypeAlias = Callable[..., Select[Any]]
+DEFINITION = "strawberry-definition"  # Strawberry's own key in a GraphQL element's extensions
+
+
+def declared(field: GraphQLField) -> Read | None:
+    """How a field is read; None for one that Python answers."""
+    definition = field.extensions.get(DEFINITION)
+    return cast("Read | None", definition.metadata.get(READ)) if definition is not None else None
+
+
+def is_read(type_: GraphQLObjectType) -> bool:
+    """Whether objects of a type are read by their key."""
+    definition = type_.extensions.get(DEFINITION)
+    return hasattr(definition.origin, TYPE_SOURCE) if definition is not None else False
+
+
+CompileConnection: TypeAlias = Callable[["Compiler", Connection, "Site"], ColumnElement[Any]]
+
+
+class Compiler:
+    """Compiles one selection; made anew for each."""
+
+    def __init__(self, document: Document, recorder: Recorder, connection: CompileConnection) -> None:
+        self.document = document
+        self.recorder = recorder
+        self._connection = connection
+        self._names = count(1)
+
+    def field(self, definition: GraphQLField, nodes: Sequence[FieldNode]) -> ColumnElement[Any]:
+        """The JSON value of a declared field that has no parent."""
+        read = declared(definition)
+        if not isinstance(read, Relation):
+            raise TypeError(f"{nodes[0].name.value} is not declared as a relation")
+        return self._relation(read, definition, nodes, None)
+
+    def written(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> ColumnElement[Any]:
+        """The JSON value of the object of a type that the request's key names."""
+        source = getattr(type_.extensions[DEFINITION].origin, TYPE_SOURCE)
+        relation = One(source, None, _named_by_key if isinstance(source, Table) else None)
+        return self._one(relation, Site(type_, nodes, None, Arguments(self.recorder)))
+
+    def rows(self, table: Table) -> FromClause:
+        """The rows of a table that the caller may see, under a name of their own. Nothing else names a table."""
+        return table.alias(self.name())
+
+    def name(self) -> str:
+        """A name that can't equal a response key."""
+        return f"r${next(self._names)}"
+
+    def pairs(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], row: Row) -> Pairs:
+        """What a selection asks of one row: response key and value, in the order of the answer."""
+        found: Pairs = []
+        hidden: dict[str, ColumnElement[Any]] = {}
+        for key, merged in selection.fields(self.document, self.recorder, type_, nodes).items():
+            name = merged[0].name.value
+            if name == "__typename":
+                found.append((key, render.word(type_.name)))
+                continue
+            definition = type_.fields[name]
+            match declared(definition):
+                case Scalar(of=of):
+                    found.append((key, render.value(of(row))))
+                case Computed(needs=needs):
+                    hidden |= {need: render.value(of(row)) for need, of in needs.items()}
+                case Relation() as relation:
+                    found.append((key, self._relation(relation, definition, merged, row)))
+                case None:
+                    raise TypeError(f"{type_.name}.{name} does not say how it is read")
+        return found + list(hidden.items())
+
+    def json(self, pairs: Pairs, shaped: Shaped, *, lateral: bool = False) -> tuple[FromClause, ColumnElement[Any]]:
+        """A FROM with one row for each object, and that row: whole, or as JSON where its keys can't be column names."""
+        if fits := render.fits_a_row([key for key, _ in pairs]):
+            statement = shaped(*(value.label(key) for key, value in pairs))
+        else:
+            statement = shaped(render.json_object(pairs).label("o$"))
+        rows = statement.lateral(self.name()) if lateral else statement.subquery(self.name())
+        return rows, rows.table_valued() if fits else rows.c["o$"]
+
+    def narrowed(self, relation: Relation, site: "Site") -> tuple[FromClause, ColumnElement[bool]]:
+        """A relation's rows, and the condition on them."""
+        source = relation.source
+        if isinstance(source, Table):
+            row = self.rows(source)
+        else:
+            row = source(Scope(site.parent, site.arguments, self.rows, self.name))
+        conditions = list(relation.where(row, site.arguments)) if relation.where is not None else []
+        if relation.on is not None and site.parent is not None:
+            conditions.insert(0, relation.on(site.parent, row))
+        return row, and_(true(), *conditions)
+
+    def _relation(
+        self, relation: Relation, definition: GraphQLField, nodes: Sequence[FieldNode], parent: Row | None
+    ) -> ColumnElement[Any]:
+        type_ = cast("GraphQLObjectType", get_named_type(definition.type))
+        site = Site(type_, nodes, parent, Arguments(self.recorder, definition, nodes[0]))
+        match relation:
+            case One():
+                return self._one(relation, site)
+            case Many():
+                return self._many(relation, site)
+            case Connection():
+                return self._connection(self, relation, site)
+        raise TypeError(f"{type(relation).__name__} is not a kind of relation")
+
+    def _one(self, relation: One, site: "Site") -> ColumnElement[Any]:
+        row, condition = self.narrowed(relation, site)
+        rows, item = self.json(
+            self.pairs(site.type, site.nodes, row),
+            lambda *columns: site.below(select(*columns).select_from(row).where(condition)),
+        )
+        return select(render.as_json(item)).select_from(rows).scalar_subquery()
+
+    def _many(self, relation: Many, site: "Site") -> ColumnElement[Any]:
+        row, condition = self.narrowed(relation, site)
+        limit = render.number(relation.limit(site.arguments)) if relation.limit is not None else None
+        rows, item = self.json(
+            self.pairs(site.type, site.nodes, row),
+            lambda *columns: site.below(
+                select(*columns).select_from(row).where(condition).order_by(*relation.order(row)).limit(limit)
+            ),
+        )
+        return select(func.coalesce(func.json_agg(item), render.empty_list())).select_from(rows).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where in an operation a relation is read: of which type, for which field nodes, below which row."""
+
+    type: GraphQLObjectType
+    nodes: Sequence[FieldNode]
+    parent: Row | None
+    arguments: Arguments
+
+    def below(self, statement: Select[Any]) -> Select[Any]:
+        """A select that may refer to the parent's row."""
+        return statement if self.parent is None else statement.correlate(self.parent)
+
+
+def _named_by_key(row: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
+    return [row.c.id == arguments.key(row.c.id.type)]

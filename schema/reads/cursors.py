@@ -1,0 +1,71 @@
+"""Keyset cursors: the order values of a row, opaque to clients, checked when they come back."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, Integer, Text, func, literal_column, tuple_
+from sqlalchemy.types import TypeEngine
+
+from schema.reads.arguments import Arguments, BadArgument
+from schema.reads.declare import Order, Row
+from schema.reads.render import value, word
+
+
+def cursor(order: Order, row: Row) -> ColumnElement[str]:
+    """The cursor of a row: base64 of `[tag, order values …]`. encode() breaks lines after 76 characters."""
+    values = func.json_build_array(word(order.tag), *(value(row.c[name]) for name in order.columns))
+    encoded = func.encode(func.convert_to(values.cast(Text), word("UTF8")), word("base64"))
+    return func.translate(encoded, literal_column("E'\\n'", Text), word(""), type_=Text)
+
+
+def beyond(order: Order, row: Row, arguments: Arguments, name: str, *, greater: bool) -> ColumnElement[bool]:
+    """The condition that a row lies behind (or before) the row of a cursor argument."""
+    columns = [row.c[column] for column in order.columns]
+    bounds = [
+        arguments.bind(column.type, name, of=_part(order, index, name, column.type))
+        for index, column in enumerate(columns)
+    ]
+    here, there = tuple_(*columns), tuple_(*bounds)
+    return here > there if greater else here < there
+
+
+def _part(order: Order, index: int, name: str, type_: TypeEngine[Any]) -> Callable[[Any], object]:
+    def part(text: Any) -> object:  # noqa: ANN401  (what the client sent)
+        found = decode(text, order.tag, name)
+        if len(found) != len(order.columns):
+            raise _bad(name)
+        return _checked(found[index], type_, name)
+
+    return part
+
+
+def decode(text: str, tag: str, name: str) -> list[Any]:
+    """The order values in a cursor of this order. Raises `BadArgument` for any other text."""
+    try:
+        found = json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        raise _bad(name) from None
+    if not isinstance(found, list) or not found or found[0] != tag:
+        raise _bad(name)
+    return found[1:]
+
+
+def _checked(found: object, type_: TypeEngine[Any], name: str) -> object:
+    if isinstance(type_, DateTime) and isinstance(found, str):
+        try:
+            return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z")
+        except ValueError:
+            raise _bad(name) from None
+    if type(found) is not (int if isinstance(type_, Integer) else str):
+        raise _bad(name)
+    if isinstance(found, int) and not -(2**31) <= found < 2**31:
+        raise _bad(name)
+    return found
+
+
+def _bad(name: str) -> BadArgument:
+    return BadArgument(f"{name} is not a cursor of this list; use one that a page of it gave you")

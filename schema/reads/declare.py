@@ -1,0 +1,208 @@
+"""How a field is read, said once, beside the field: a column, an expression, a relation or a connection."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypeVar
+
+import strawberry
+from sqlalchemy import Column, ColumnElement, FromClause, Table
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+
+from schema.reads.arguments import Arguments
+
+TYPE_SOURCE: Final = "__read_from__"
+READ: Final = "read"
+
+Row: TypeAlias = FromClause
+Source: TypeAlias = "Table | Callable[[Scope], FromClause]"
+On: TypeAlias = Callable[[Row, Row], ColumnElement[bool]]
+Where: TypeAlias = Callable[[Row, Arguments], Iterable[ColumnElement[bool]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a derived source may use: the parent's row, the field's arguments, and the only way to a table's rows.
+
+    `name` makes a name for a FROM that no client's response key can equal.
+    """
+
+    parent: Row | None
+    arguments: Arguments
+    rows: Callable[[Table], FromClause]
+    name: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value computed from the row of its type."""
+
+    of: Callable[[Row], ColumnElement[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Columns that put rows in order, all in one direction, the last of them unique; `tag` marks cursors of this order.
+
+    `descending` may depend on an argument.
+    """
+
+    tag: str
+    columns: tuple[str, ...]
+    descending: bool | Callable[[Arguments], bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Rows of another type. `on` joins them to the parent's row, `where` narrows them by the field's arguments."""
+
+    source: Source
+    on: On | None
+    where: Where | None
+
+
+@dataclass(frozen=True, slots=True)
+class One(Relation):
+    """At most one row: joined on a unique key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Relation):
+    """A plain list; `limit` answers how long it may get."""
+
+    order: Callable[[Row], Sequence[ColumnElement[Any]]]
+    limit: Callable[[Arguments], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Relation):
+    """A Relay connection with keyset cursors; `page` is its size when the client names none."""
+
+    order: Order
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A field that Python answers; `needs` are values of the row that it is given, under names no client can choose."""
+
+    needs: Mapping[str, Callable[[Row], ColumnElement[Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A part of a connection, which is compiled as a whole."""
+
+
+Read: TypeAlias = Scalar | One | Many | Connection | Computed | Assembled
+
+
+T = TypeVar("T", bound=type)
+
+
+def read_from(source: Source) -> Callable[[T], T]:
+    """Say where the rows of a type come from when it is read by its key."""
+
+    def mark(cls: T) -> T:
+        setattr(cls, TYPE_SOURCE, source)
+        return cls
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a declared field, under its Python name."""
+
+    name: str
+    type: Any
+    description: str
+    default: Any = strawberry.UNSET
+
+
+def column(of: Column[Any], description: str) -> Any:  # noqa: ANN401  (a field's annotation gives its type)
+    """A column of the type's table."""
+    name = of.name
+    return strawberry.field(description=description, metadata={READ: Scalar(lambda row: row.c[name])})
+
+
+def expression(of: Callable[[Row], ColumnElement[Any]], description: str) -> Any:  # noqa: ANN401
+    """A value that SQL computes from the type's row."""
+    return strawberry.field(description=description, metadata={READ: Scalar(of)})
+
+
+def assembled(description: str) -> Any:  # noqa: ANN401
+    """A field of a connection, an edge or a page."""
+    return strawberry.field(description=description, metadata={READ: Assembled()})
+
+
+def one(
+    source: Source,
+    description: str,
+    *,
+    on: On | None = None,
+    where: Where | None = None,
+    arguments: Sequence[Argument] = (),
+) -> Any:  # noqa: ANN401
+    """The one row of another type that belongs to this one, if there is one."""
+    return _field(One(source, on, where), description, arguments)
+
+
+def many(  # noqa: PLR0913
+    source: Source,
+    description: str,
+    *,
+    order: Callable[[Row], Sequence[ColumnElement[Any]]],
+    on: On | None = None,
+    where: Where | None = None,
+    limit: Callable[[Arguments], int] | None = None,
+    arguments: Sequence[Argument] = (),
+) -> Any:  # noqa: ANN401
+    """All the rows that belong to this one."""
+    return _field(Many(source, on, where, order, limit), description, arguments)
+
+
+def connection(  # noqa: PLR0913
+    source: Source,
+    description: str,
+    *,
+    order: Order,
+    on: On | None = None,
+    where: Where | None = None,
+    page: int = 20,
+    arguments: Sequence[Argument],
+    graphql_type: Any = None,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """The rows that belong to this one, page by page."""
+    return _field(Connection(source, on, where, order, page), description, arguments, graphql_type)
+
+
+def computed(
+    resolver: Callable[..., Any],
+    description: str,
+    **needs: Callable[[Row], ColumnElement[Any]],
+) -> Any:  # noqa: ANN401
+    """A field that `resolver` answers; its parent is a dict with the `needs` under their names behind a "$"."""
+    read = Computed({f"${name}": of for name, of in needs.items()})
+    return strawberry.field(resolver=resolver, description=description, metadata={READ: read})
+
+
+def _field(
+    read: Read,
+    description: str,
+    arguments: Sequence[Argument],
+    graphql_type: Any = None,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    declared = strawberry.field(description=description, metadata={READ: read}, graphql_type=graphql_type)
+    if arguments:
+        declared.arguments = [
+            StrawberryArgument(
+                argument.name,
+                None,
+                StrawberryAnnotation(argument.type),
+                description=argument.description,
+                default=argument.default,
+            )
+            for argument in arguments
+        ]
+    return declared

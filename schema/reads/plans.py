@@ -1,0 +1,81 @@
+"""Compiled statements, kept: by document, operation and place, and by whatever the compiler asked of a request."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import ColumnElement, Text, func, select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from schema.reads import connections, render
+from schema.reads.arguments import Fill, Question, Recorder, Request
+from schema.reads.compiler import Compiler
+from schema.reads.selection import Document
+
+MOST_PLACES = 512
+MOST_SHAPES = 32
+ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement and how to fill it. `asked` is its key: it serves each request that gives the same answers."""
+
+    sql: str
+    fills: tuple[Fill, ...]
+    asked: tuple[tuple[Question, Hashable], ...]
+
+    def serves(self, request: Request) -> bool:
+        """Whether a request compiles to this plan; asked in order, so each question is put where it makes sense."""
+        return all(question(request) == answer for question, answer in self.asked)
+
+    async def run(self, reads: "asyncpg.Pool[asyncpg.Record]", request: Request) -> bytes | None:
+        """The answer as JSON; None for null."""
+        answer: bytes | None = await reads.fetchval(self.sql, *(fill(request) for fill in self.fills))
+        return answer
+
+
+class Plans:
+    """The plans of one server, the least recently used place given up first."""
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[Hashable, list[Plan]] = OrderedDict()
+
+    def find(
+        self, place: Hashable, request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]
+    ) -> Plan:
+        """The plan for a place in a document, compiled when no kept one serves."""
+        shapes = self._places.setdefault(place, [])
+        self._places.move_to_end(place)
+        for plan in shapes:
+            if plan.serves(request):
+                return plan
+        plan = compile_plan(request, document, value)
+        shapes.insert(0, plan)
+        del shapes[MOST_SHAPES:]
+        while len(self._places) > MOST_PLACES:
+            self._places.popitem(last=False)
+        return plan
+
+
+def compile_plan(request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]) -> Plan:
+    """One statement with one value: the bytes of the JSON that `value` describes."""
+    recorder = Recorder(request)
+    answer = value(Compiler(document, recorder, connections.compiled))
+    compiled = select(func.convert_to(answer.cast(Text), render.word("UTF8"))).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+    sql = str(compiled)
+    _refuse_cross_joins(sql)
+    names: list[str] = list(compiled.positiontup or ())
+    if strange := [name for name in names if name not in recorder.fills]:
+        raise TypeError(f"values of ours became binds, write them as literals: {strange} in {sql}")
+    return Plan(sql, tuple(recorder.fills[name] for name in names), tuple(recorder.asked))
+
+
+def _refuse_cross_joins(sql: str) -> None:
+    """A parent's name that is defined twice means that a select was not correlated with it."""
+    defined = ALIAS.findall(sql)
+    if twice := {name for name in defined if defined.count(name) > 1}:
+        raise TypeError(f"{sorted(twice)} stands in more than one FROM: {sql}")

@@ -1,0 +1,123 @@
+"""Compiled reads under graphql-core: a field that returns a mapped type reads its selection with one statement."""
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import (
+    FieldNode,
+    GraphQLAbstractType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    is_abstract_type,
+    is_introspection_type,
+    is_object_type,
+)
+from graphql.execution.values import VariableValues
+from sqlalchemy import ColumnElement
+
+from schema.context import Context
+from schema.reads.arguments import Request
+from schema.reads.compiler import Compiler, declared, is_read
+from schema.reads.declare import Computed, Relation
+from schema.reads.selection import Document
+
+TYPE = "$type"  # what an object read for an abstract type is; no response key contains a "$"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An object to read: the name of its type, and its key (an id, or the ids of what was written)."""
+
+    type: str
+    key: object
+
+
+def attach(schema: GraphQLSchema) -> None:
+    """Let every declared field of a schema be read by compiled statements. Called once, when the schema is built."""
+    roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
+    for type_ in schema.type_map.values():
+        if is_introspection_type(type_):
+            continue
+        if is_object_type(type_):
+            if is_read(type_):
+                type_.is_type_of = None
+            for field in type_.fields.values():
+                _attach_field(field, root=type_ in roots)
+        elif is_abstract_type(type_):
+            _attach_abstract(type_)
+
+
+def _attach_field(field: GraphQLField, *, root: bool) -> None:
+    read = declared(field)
+    if root and isinstance(read, Relation):
+        field.resolve = _resolve_declared
+    elif root:
+        field.resolve = _following_refs(cast("Callable[..., Any]", field.resolve))
+    elif read is not None and not isinstance(read, Computed):
+        field.resolve = _resolve_key
+
+
+def _attach_abstract(type_: GraphQLAbstractType) -> None:
+    otherwise = type_.resolve_type
+
+    def resolve_type(value: Any, info: GraphQLResolveInfo, abstract: GraphQLAbstractType) -> Any:  # noqa: ANN401
+        if isinstance(value, dict):
+            return value[TYPE]
+        return otherwise(value, info, abstract) if otherwise is not None else None
+
+    type_.resolve_type = resolve_type
+
+
+def _resolve_key(source: Any, info: GraphQLResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+    """A field of an object that SQL assembled, under its response key; or of one that Python made."""
+    if isinstance(source, dict):
+        return source[info.path.key]
+    return getattr(source, info.parent_type.fields[info.field_name].extensions["strawberry-definition"].python_name)
+
+
+async def _resolve_declared(_source: object, info: GraphQLResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+    parent = info.parent_type
+    definition = parent.fields[info.field_name]
+    return await answer(info, parent.name, None, lambda compiler: compiler.field(definition, info.field_nodes))
+
+
+def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A Python resolver that may answer with a `Ref`, which is then read."""
+
+    async def resolved(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:  # noqa: ANN401
+        value = resolve(source, info, **arguments)
+        if inspect.isawaitable(value):
+            value = await value
+        return await read(info, value) if isinstance(value, Ref) else value
+
+    return resolved
+
+
+async def read(info: GraphQLResolveInfo, ref: Ref) -> dict[str, Any] | None:
+    """An object as the field's selection asks for it; None when there is none."""
+    type_ = cast("GraphQLObjectType", info.schema.type_map[ref.type])
+    found = await answer(info, ref.type, ref.key, lambda compiler: compiler.written(type_, info.field_nodes))
+    return None if found is None else {**found, TYPE: ref.type}
+
+
+async def answer(
+    info: GraphQLResolveInfo, type_name: str, key: object, value: Callable[[Compiler], ColumnElement[Any]]
+) -> Any:  # noqa: ANN401
+    """What one statement answers; its plan is kept for the place in the document that `type_name` names."""
+    context: Context = info.context
+    variables = info.variable_values
+    coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
+    request = Request(context.caller, coerced, key)
+    place = (_text(info.field_nodes[0]), info.operation.name and info.operation.name.value, type_name, info.path.key)
+    plan = context.plans.find(place, request, Document(info.schema, cast("Mapping[str, Any]", info.fragments)), value)
+    found = await plan.run(context.services.database.reads, request)
+    return None if found is None else json.loads(found)
+
+
+def _text(node: FieldNode) -> object:
+    return node.loc.source.body if node.loc is not None else id(node)
