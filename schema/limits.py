@@ -1,6 +1,5 @@
 """What a document may ask for, known before it is validated: one walk, each fragment once."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphql import (
@@ -13,7 +12,6 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
 )
-from strawberry.extensions import SchemaExtension
 
 MOST_TOKENS = 15_000
 MOST_FIELDS = 5_000
@@ -57,11 +55,11 @@ def _weigh(
     fields, depth = 0, 0
     for node in selections.selections:
         match node:
-            case FieldNode(selection_set=None):
-                below = Weight(1, 1)
-            case FieldNode(selection_set=inner):
+            case FieldNode(selection_set=SelectionSetNode() as inner):
                 inside = _weigh(inner, fragments, known)
                 below = Weight(inside.fields + 1, inside.depth + 1)
+            case FieldNode():
+                below = Weight(1, 1)
             case InlineFragmentNode(selection_set=inner):
                 below = _weigh(inner, fragments, known)
             case FragmentSpreadNode(name=name):
@@ -78,17 +76,3 @@ def _fragment(name: str, fragments: dict[str, FragmentDefinitionNode], known: di
         if name in fragments:
             known[name] = _weigh(fragments[name].selection_set, fragments, known)
     return known[name]
-
-
-class Limits(SchemaExtension):
-    """Applies the limits between parsing and validating."""
-
-    def on_validate(self) -> Iterator[None]:
-        """Validation itself costs more the more there is to validate."""
-        context = self.execution_context
-        if context.graphql_document is not None and not context.pre_execution_errors:
-            try:
-                refuse_too_much(context.graphql_document)
-            except GraphQLError as error:
-                context.pre_execution_errors = [error]
-        yield

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ParamSpec, TypeAlias
 import strawberry
 
 from schema.context import Info
-from schema.reads.resolve import Ref
+from schema.resolve import Ref
 from schema.types import inputs
 from schema.types.curation import CanonicalLabel, QaPairsPayload, Sheet, Template, TrainingSheet
 from schema.types.inputs import given

@@ -10,7 +10,7 @@ from schema.reads.arguments import Arguments
 from schema.reads.connections import LARGEST_PAGE
 from schema.reads.declare import Argument, Row, connection, many, one
 from schema.reads.render import among, word
-from schema.reads.resolve import Ref
+from schema.resolve import Ref
 from schema.types.base_models import BaseModel, base_models
 from schema.types.curation import (
     JOBS,
@@ -59,11 +59,10 @@ def matching(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
     Closed sets are written as literals, so that partial indexes serve them and a rare status stays quick.
     """
     found: list[ColumnElement[bool]] = []
-    for member, name in (
-        ("trainingSheetId", "training_sheet_id"),
-        ("createdBy", "created_by"),
-        ("modelName", "model_name"),
-    ):
+    if arguments.given("filter", "trainingSheetId"):
+        wanted = arguments.bind(Text(), "filter", "trainingSheetId", of=plain_id)
+        found.append(job.c.training_sheet_id == wanted)
+    for member, name in (("createdBy", "created_by"), ("modelName", "model_name")):
         if arguments.given("filter", member):
             found.append(job.c[name] == arguments.bind(Text(), "filter", member))
     if arguments.given("filter", "trainer"):
@@ -78,7 +77,7 @@ def matching(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
 
 
 def _of_sheet(label: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
-    return [label.c.sheet_id == arguments.bind(Text(), "sheetId")] if arguments.given("sheetId") else []
+    return [label.c.sheet_id == arguments.bind(Text(), "sheetId", of=plain_id)] if arguments.given("sheetId") else []
 
 
 def _of_model(lineage: Row, arguments: Arguments) -> list[ColumnElement[bool]]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from schema.api import build
+from schema.api import declare
 
 FILE: Final = Path(__file__).parent / "schema.graphql"
 
@@ -14,9 +14,9 @@ FILE: Final = Path(__file__).parent / "schema.graphql"
 def main() -> int:
     """Write or compare."""
     parser = argparse.ArgumentParser(prog="python -m schema.sdl", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing; exit status 1 on a difference")
+    parser.add_argument("--check", action="store_true", help="compare instead; exit status 1 on a difference")
     arguments = parser.parse_args()
-    now = build().as_str() + "\n"
+    now = declare().as_str() + "\n"
     if not arguments.check:
         FILE.write_text(now, encoding="utf-8")
         return 0

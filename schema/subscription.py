@@ -13,7 +13,7 @@ from schema.query import matching
 from schema.reads.arguments import Arguments
 from schema.reads.compiler import Compiler
 from schema.reads.cursors import decode
-from schema.reads.resolve import Ref, answer
+from schema.resolve import Ref, answer
 from schema.types.events import EVENTS, TrainingJobEvent
 from schema.types.inputs import TrainingJobFilter
 from schema.types.jobs import TrainingJob

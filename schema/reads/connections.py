@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from graphql import FieldNode, GraphQLObjectType, get_named_type
-from sqlalchemy import ColumnElement, FromClause, Integer, and_, func, literal_column, select, true
+from sqlalchemy import Boolean, ColumnElement, FromClause, Integer, and_, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from schema.reads import render, selection
@@ -154,20 +154,25 @@ class ConnectionCompiler:
 
     def _page_fact(self, type_: GraphQLObjectType, name: str) -> ColumnElement[Any]:
         page = self._rows()
-        more = func.count() > render.number(self.page.size)
         match name:
             case "__typename":
                 return render.word(type_.name)
             case "hasNextPage":
-                return literal_column(str(self.page.before).lower()) if self.page.backward else more
+                return self._goes_on(bounded=self.page.before, ahead=not self.page.backward)
             case "hasPreviousPage":
-                return more if self.page.backward else literal_column(str(self.page.after).lower())
+                return self._goes_on(bounded=self.page.after, ahead=self.page.backward)
             case "startCursor" | "endCursor":
                 place = page.c[PLACE]
                 first = (name == "startCursor") is not self.page.backward
                 ends = func.json_agg(aggregate_order_by(page.c[CURSOR], place.asc() if first else place.desc()))
                 return ends.filter(self._on_page()).op("->")(render.number(0))
         raise TypeError(f"{type_.name}.{name} is not a field of a page")
+
+    def _goes_on(self, *, bounded: bool, ahead: bool) -> ColumnElement[bool]:
+        """Whether rows lie beyond one side of the page: a cursor's own row, or, ahead, the one more that was read."""
+        if ahead and not bounded:
+            return func.count() > render.number(self.page.size)
+        return literal_column(str(bounded).lower(), Boolean)
 
     def _on_page(self) -> ColumnElement[bool]:
         return self._rows().c[PLACE] <= render.number(self.page.size)

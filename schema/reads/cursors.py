@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Integer, Text, func, literal_column, tuple_
@@ -57,7 +57,7 @@ def decode(text: str, tag: str, name: str) -> list[Any]:
 def _checked(found: object, type_: TypeEngine[Any], name: str) -> object:
     if isinstance(type_, DateTime) and isinstance(found, str):
         try:
-            return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z")
+            return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
         except ValueError:
             raise _bad(name) from None
     if type(found) is not (int if isinstance(type_, Integer) else str):

@@ -8,7 +8,6 @@ from sqlalchemy import ARRAY, ColumnElement, Exists, FromClause, Text, exists, f
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sql_types
 
-from schema.eligibility import EligibilityReport, eligibility
 from schema.reads.connections import limit
 from schema.reads.declare import (
     Argument,
@@ -25,6 +24,7 @@ from schema.reads.declare import (
     read_from,
 )
 from schema.reads.render import word
+from schema.types.eligibility import EligibilityReport, eligibility
 from schema.types.enums import DataUse, PairStatus, SheetSource, Verdict
 from schema.types.pages import FORWARD, Connection, Node, elsewhere
 from schema.types.scalars import JSON

@@ -18,7 +18,7 @@ class Database:
     """What lives as long as the program."""
 
     engine: AsyncEngine
-    reads: asyncpg.Pool[asyncpg.Record]
+    reads: "asyncpg.Pool[asyncpg.Record]"
 
 
 async def _keep_session(_connection: object) -> None:

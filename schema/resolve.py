@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from graphql import (
     FieldNode,
@@ -26,6 +26,7 @@ from schema.reads.compiler import Compiler, declared, is_read
 from schema.reads.declare import Computed, Relation
 from schema.reads.selection import Document
 
+ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
 TYPE = "$type"  # what an object read for an abstract type is; no response key contains a "$"
 
 
@@ -65,7 +66,7 @@ def _attach_field(field: GraphQLField, *, root: bool) -> None:
 def _attach_abstract(type_: GraphQLAbstractType) -> None:
     otherwise = type_.resolve_type
 
-    def resolve_type(value: Any, info: GraphQLResolveInfo, abstract: GraphQLAbstractType) -> Any:  # noqa: ANN401
+    def resolve_type(value: Any, info: ResolveInfo, abstract: GraphQLAbstractType) -> Any:  # noqa: ANN401
         if isinstance(value, dict):
             return value[TYPE]
         return otherwise(value, info, abstract) if otherwise is not None else None
@@ -73,14 +74,14 @@ def _attach_abstract(type_: GraphQLAbstractType) -> None:
     type_.resolve_type = resolve_type
 
 
-def _resolve_key(source: Any, info: GraphQLResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+def _resolve_key(source: Any, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
     """A field of an object that SQL assembled, under its response key; or of one that Python made."""
     if isinstance(source, dict):
         return source[info.path.key]
     return getattr(source, info.parent_type.fields[info.field_name].extensions["strawberry-definition"].python_name)
 
 
-async def _resolve_declared(_source: object, info: GraphQLResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
     parent = info.parent_type
     definition = parent.fields[info.field_name]
     return await answer(info, parent.name, None, lambda compiler: compiler.field(definition, info.field_nodes))
@@ -89,7 +90,7 @@ async def _resolve_declared(_source: object, info: GraphQLResolveInfo, **_argume
 def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """A Python resolver that may answer with a `Ref`, which is then read."""
 
-    async def resolved(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:  # noqa: ANN401
+    async def resolved(source: Any, info: ResolveInfo, **arguments: Any) -> Any:  # noqa: ANN401
         value = resolve(source, info, **arguments)
         if inspect.isawaitable(value):
             value = await value
@@ -98,7 +99,7 @@ def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return resolved
 
 
-async def read(info: GraphQLResolveInfo, ref: Ref) -> dict[str, Any] | None:
+async def read(info: ResolveInfo, ref: Ref) -> dict[str, Any] | None:
     """An object as the field's selection asks for it; None when there is none."""
     type_ = cast("GraphQLObjectType", info.schema.type_map[ref.type])
     found = await answer(info, ref.type, ref.key, lambda compiler: compiler.written(type_, info.field_nodes))
@@ -106,10 +107,10 @@ async def read(info: GraphQLResolveInfo, ref: Ref) -> dict[str, Any] | None:
 
 
 async def answer(
-    info: GraphQLResolveInfo, type_name: str, key: object, value: Callable[[Compiler], ColumnElement[Any]]
+    info: ResolveInfo, type_name: str, key: object, value: Callable[[Compiler], ColumnElement[Any]]
 ) -> Any:  # noqa: ANN401
     """What one statement answers; its plan is kept for the place in the document that `type_name` names."""
-    context: Context = info.context
+    context = info.context
     variables = info.variable_values
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
     request = Request(context.caller, coerced, key)

@@ -1,0 +1,107 @@
+"""`serve`: opens everything the server stands on, in order, and closes it in the opposite one."""
+
+import argparse
+import asyncio
+import functools
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from schema.endpoint import create_endpoint
+from server import logs, poller
+from server.app import create_app
+from server.commands import database, listener, running, stopping
+from server.registry.mlflow import prepare_environment
+from server.services.assembly import open_services
+from server.settings import Settings
+from server.storage import health
+
+GRACE = 3  # seconds for requests that are under way
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings, _options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    logs.configure(settings)
+    prepare_environment()
+    return running.run(_serve(settings))
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[ASGIApp]:
+    """The whole application, with the poller at work beside it; streams end once `ending` is set.
+
+    What closes first when the context ends is the poller, then the services, then the database.
+    """
+    async with (
+        database.migrated(settings) as url,
+        open_services(settings, url) as services,
+        poller.running(services.reconciler, services.bus),
+    ):
+        yield create_app(
+            create_endpoint(services),
+            ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
+            hosts=listener.names(settings),
+            max_body=settings.max_body,
+            stopping=ending,
+        )
+
+
+async def _serve(settings: Settings) -> int:
+    with listener.listen(settings) as accepting, stopping.on_signals() as stop:
+        ending = asyncio.Event()
+        async with open_app(settings, ending) as app:
+            stop.server = _Server(_configuration(app, settings), ending)
+            await stop.server.serve(sockets=[accepting])
+    log.info("stopped")
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that says where it is once it answers and when it stops, and leaves signals to the program."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        await super().startup(sockets)
+        for place in map(listener.authority, sockets or []):
+            sys.stdout.write(f"Tunegraph is ready.\n  GraphiQL  http://{place}/graphql\n")
+            sys.stdout.write(f"  API       http://{place}/graphql  ws://{place}/graphql\n")
+            sys.stdout.flush()
+            log.info("ready", address=place)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, end streams, and wait a while for what is under way."""
+        log.info("stopping")
+        self._ending.set()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: uvicorn would raise them again before the services are closed."""
+        yield
+
+
+def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",  # it runs on ours
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=settings.max_body,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )

@@ -1,0 +1,70 @@
+"""The services of one server, put together from its settings: the only place that chooses adapters."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from server.domain.status import TrainerKind
+from server.events import Bus
+from server.registry.local_store import default_artifact_root, default_tracking_uri
+from server.registry.mlflow import MlflowRegistry
+from server.services.base_models import BaseModels
+from server.services.curation import Curation
+from server.services.eligibility import Eligibility
+from server.services.following import Following
+from server.services.jobs import Jobs
+from server.services.limits import Limits
+from server.services.mirror import Mirror
+from server.services.reconcile import Reconciler
+from server.services.runtime import Runtime
+from server.settings import Settings
+from server.storage.database import Database, connect
+from server.threads import Threads
+from server.trainers.local.trainer import LocalTrainer
+
+BLOCKING_CALLS = 8  # at once, over all libraries that block
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What lives as long as the server."""
+
+    database: Database
+    bus: Bus
+    reconciler: Reconciler
+    jobs: Jobs
+    curation: Curation
+    eligibility: Eligibility
+    following: Following
+    base_models: BaseModels
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]:
+    """Open all services on a migrated database, and close them in the opposite order."""
+    limits = Limits(lease=settings.lease, registering=settings.registration_timeout)
+    trainers = {TrainerKind.LOCAL: LocalTrainer(settings.data_dir, slots=settings.local_slots)}
+    registry = MlflowRegistry(
+        settings.mlflow_tracking_uri or default_tracking_uri(settings.data_dir),
+        default_artifact_root(settings.data_dir),
+        Threads(BLOCKING_CALLS),
+    )
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            connect(url, connections=settings.database_connections, statement_timeout=settings.statement_timeout)
+        )
+        engine = database.engine
+        bus = await stack.enter_async_context(Bus(url))
+        runtime = Runtime(engine, trainers, Mirror(engine, registry, limits), settings.data_dir / "exports", limits)
+        reconciler = await stack.enter_async_context(Reconciler(runtime))
+        eligibility = Eligibility(engine)
+        yield Services(
+            database=database,
+            bus=bus,
+            reconciler=reconciler,
+            jobs=Jobs(engine, bus, reconciler, eligibility, default_trainer=settings.trainer),
+            curation=Curation(engine),
+            eligibility=eligibility,
+            following=Following(engine, bus),
+            base_models=BaseModels(trainers),
+        )

@@ -1,0 +1,43 @@
+"""The models that can be trained, as the trainers last said."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from server.domain.errors import Unavailable
+from server.domain.status import TrainerKind
+from server.services.calls import answer
+from server.trainers.trainer import BaseModel, Trainer
+
+FRESH = 300.0  # seconds for which an answer is good
+PATIENCE = 5.0  # seconds that a list waits for a trainer
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class BaseModels:
+    """Asks the trainers, and remembers: one that can't be reached contributes what it said before."""
+
+    def __init__(self, trainers: Mapping[TrainerKind, Trainer]) -> None:
+        self._trainers = trainers
+        self._known: dict[TrainerKind, tuple[float, Sequence[BaseModel]]] = {}
+
+    async def list(self, kind: TrainerKind | None = None) -> Sequence[BaseModel]:
+        """The base models of one trainer or of all, each trainer's in its own order."""
+        kinds = [one for one in self._trainers if kind in {None, one}]
+        found = await asyncio.gather(*(self._of(one) for one in kinds))
+        return [model for models in found for model in models]
+
+    async def _of(self, kind: TrainerKind) -> Sequence[BaseModel]:
+        now = asyncio.get_running_loop().time()
+        at, models = self._known.get(kind, (None, ()))
+        if at is not None and now - at < FRESH:
+            return models
+        try:
+            models = await answer(self._trainers[kind].base_models(), of=f"the trainer {kind}", within=PATIENCE)
+        except Unavailable as error:
+            log.warning("base models could not be listed", trainer=kind, reason=str(error))
+            return models
+        self._known[kind] = (now, models)
+        return models

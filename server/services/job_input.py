@@ -1,0 +1,88 @@
+"""What a person may ask for when creating a job: checked whole before anything is stored."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from server.domain.errors import InvalidInput
+from server.domain.status import TrainerKind
+from server.services import eligibility, inputs
+from server.trainers.trainer import Trainer
+
+MAX_CLIENT_MUTATION_ID = 255
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+UC_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """A job as it is asked for; `trainer` None is the server's own choice, `training_config` any JSON object."""
+
+    training_sheet_id: str
+    model_name: str
+    base_model: str
+    trainer: TrainerKind | None = None
+    training_config: Any = field(default_factory=dict)
+    train_val_split: float = 0.8
+    split_seed: int = 0
+    register_to_uc: bool = False
+    uc_catalog: str | None = None
+    uc_schema: str | None = None
+    client_mutation_id: str | None = None
+
+    @property
+    def uc_model_name(self) -> str | None:
+        """The full name under which the model is registered, when it is."""
+        return f"{self.uc_catalog}.{self.uc_schema}.{self.model_name}" if self.register_to_uc else None
+
+
+def check(asked: CreateJob) -> None:
+    """Raise `InvalidInput` for what no trainer could take or Postgres can't hold."""
+    if asked.client_mutation_id is not None:
+        inputs.filled(asked.client_mutation_id, ("input", "clientMutationId"), MAX_CLIENT_MUTATION_ID)
+    if not isinstance(asked.training_config, dict):
+        raise inputs.refused(("input", "trainingConfig"), "must be an object")
+    inputs.label_data(asked.training_config, ("input", "trainingConfig"))
+    inputs.filled(asked.base_model, ("input", "baseModel"))
+    eligibility.check_ratio(asked.train_val_split, ("input", "trainValSplit"))
+    eligibility.check_seed(asked.split_seed, ("input", "splitSeed"))
+    _check_names(asked)
+
+
+def _check_names(asked: CreateJob) -> None:
+    path = ("input", "modelName")
+    inputs.filled(asked.model_name, path)
+    if not NAME.fullmatch(asked.model_name):
+        raise inputs.refused(path, "may have letters, digits, '-', '_' and '.', and begins with none of '-' and '.'")
+    if asked.register_to_uc and not UC_NAME.fullmatch(asked.model_name):
+        raise inputs.refused(path, "may have no '.' when the model is registered as catalog.schema.model")
+    for name, value in (("ucCatalog", asked.uc_catalog), ("ucSchema", asked.uc_schema)):
+        path = ("input", name)
+        if value is None and asked.register_to_uc:
+            raise inputs.refused(path, "is needed to register the model")
+        if value is not None and not UC_NAME.fullmatch(inputs.filled(value, path)):
+            raise inputs.refused(path, "may have letters, digits, '-' and '_', and does not begin with '-'")
+
+
+def check_trainer(asked: CreateJob, trainers: Mapping[TrainerKind, Trainer], kind: TrainerKind) -> Trainer:
+    """The trainer that will train. Raises `InvalidInput` when there is none, or when it would not take the job."""
+    trainer = trainers.get(kind)
+    if trainer is None:
+        available = ", ".join(sorted(trainers))
+        raise inputs.refused(("input", "trainer"), f"{kind} is not configured on this server; available: {available}")
+    trainer.validate(asked.base_model, asked.training_config)
+    return trainer
+
+
+def digest(asked: CreateJob, kind: TrainerKind) -> str:
+    """sha256 (hex) of all that is asked for, defaults applied: equal requests have equal digests."""
+    values = {**asdict(asked), "trainer": kind.value, "train_val_split": float(asked.train_val_split)}
+    del values["client_mutation_id"]
+    try:
+        written = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput("the input can't be written as JSON", ("input",)) from error
+    return hashlib.sha256(written.encode()).hexdigest()

@@ -1,0 +1,108 @@
+"""The history of jobs: each entry is written by the statement that makes the change it tells of.
+
+Sequences count 1, 2, 3 … within a job. They are taken under the lock of the job's row, so they become visible in order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Select, Text, Update, exists, func, insert, literal, null, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain import channels, ids
+from server.domain.status import EventType, JobStatus
+from server.storage.tables import training_job_events as events
+from server.storage.tables import training_jobs as jobs
+
+NOTHING_ELSE = JSON(none_as_null=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an event says; `actor` is the person who caused it, None for the system itself."""
+
+    type: EventType
+    message: str
+    data: Mapping[str, Any] | None = None
+    actor: str | None = None
+
+
+def telling(
+    change: Update,
+    entry: Entry,
+    old_status: ColumnElement[str] | None = None,
+    new_status: JobStatus | None = None,
+) -> Select[tuple[int, str]]:
+    """One statement: `change` of a single job, the event that tells of it, and the notification.
+
+    It yields the event's sequence, or no row when the conditions of `change` did not hold; then nothing is written.
+    """
+    before = null() if old_status is None else old_status
+    changed = (
+        change.values(last_sequence=jobs.c.last_sequence + 1, updated_at=func.clock_timestamp())
+        .returning(jobs.c.id, jobs.c.last_sequence, jobs.c.updated_at, before.label("old_status"))
+        .cte("changed")
+    )
+    told = (
+        insert(events)
+        .from_select(
+            [
+                "id",
+                "job_id",
+                "sequence",
+                "created_at",
+                "event_type",
+                "old_status",
+                "new_status",
+                "message",
+                "event_data",
+                "actor",
+            ],
+            select(
+                literal(ids.new(ids.Kind.EVENT), Text),
+                changed.c.id,
+                changed.c.last_sequence,
+                changed.c.updated_at,
+                literal(entry.type.value, Text),
+                changed.c.old_status,
+                literal(new_status and new_status.value, Text),
+                literal(entry.message, Text),
+                literal(entry.data and dict(entry.data), NOTHING_ELSE),
+                literal(entry.actor, Text),
+            ),
+        )
+        .returning(events.c.job_id, events.c.sequence)
+        .cte("told")
+    )
+    return select(told.c.sequence, func.pg_notify(channels.CHANGED, told.c.job_id))
+
+
+def untold(job_id: str, event_type: EventType, **data: str) -> ColumnElement[bool]:
+    """Whether no event of this type has these texts in its data yet: for what is said once in a job's life."""
+    said = (events.c.event_data[key].as_string() == value for key, value in data.items())
+    return ~exists().where(events.c.job_id == job_id, events.c.event_type == event_type.value, *said)
+
+
+async def after(connection: AsyncConnection, job_id: str, sequence: int, limit: int) -> Sequence[tuple[str, int]]:
+    """Ids and sequences of the events of a job that follow `sequence`, oldest first."""
+    statement = (
+        select(events.c.id, events.c.sequence)
+        .where(events.c.job_id == job_id, events.c.sequence > sequence)
+        .order_by(events.c.sequence)
+        .limit(limit)
+    )
+    return [(event_id, number) for event_id, number in await connection.execute(statement)]
+
+
+async def latest(connection: AsyncConnection, within: float) -> dict[str, int]:
+    """The last sequence of each job that had an event within so many seconds, the longest ago first."""
+    recent = func.clock_timestamp() - timedelta(seconds=within)
+    statement = (
+        select(events.c.job_id, func.max(events.c.sequence))
+        .where(events.c.created_at > recent)
+        .group_by(events.c.job_id)
+        .order_by(func.max(events.c.created_at))
+    )
+    return dict((await connection.execute(statement)).tuples().all())

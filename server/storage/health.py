@@ -1,0 +1,27 @@
+"""Whether the database can be worked with now."""
+
+import asyncio
+
+import asyncpg
+from alembic.script import ScriptDirectory
+
+from server.storage import migrations
+
+TIMEOUT = 2.0
+
+
+def newest_revision() -> str | None:
+    """The revision that this version's tables have; reads the migrations from disk."""
+    return ScriptDirectory.from_config(migrations.config()).get_current_head()
+
+
+async def what_is_wrong(reads: "asyncpg.Pool[asyncpg.Record]", revision: str | None) -> str | None:
+    """Why requests can't be answered, or None. The reason is fit for strangers: no address, no password."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            found = await reads.fetchval("SELECT version_num FROM alembic_version")
+    except TimeoutError:
+        return f"the database did not answer within {TIMEOUT:g} s"
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return f"the database can't be asked ({type(error).__name__})"
+    return None if found == revision else f"the database is at revision {found}, not at {revision}"

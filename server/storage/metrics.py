@@ -1,0 +1,84 @@
+"""Metrics of jobs: every point once, and the latest values beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import ARRAY, BigInteger, DateTime, Double, Text, column, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.storage.tables import training_job_metric_points as points
+from server.storage.tables import training_job_metrics as metrics
+
+LATEST = frozenset({"train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one series; None where what was measured is not finite."""
+
+    key: str
+    step: int
+    value: float | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The finite values of one step."""
+
+    step: int
+    at: datetime
+    values: Mapping[str, float]
+
+
+async def insert_points(connection: AsyncConnection, job_id: str, new: Sequence[Point]) -> None:
+    """Write points; a key and step that is there already stays as it is."""
+    given = (
+        func.unnest(
+            literal([point.key for point in new], ARRAY(Text)),
+            literal([point.step for point in new], ARRAY(BigInteger)),
+            literal([point.value for point in new], ARRAY(Double)),
+            literal([point.at for point in new], ARRAY(DateTime(timezone=True))),
+        )
+        .table_valued(
+            column("key", Text),
+            column("step", BigInteger),
+            column("value", Double),
+            column("recorded_at", DateTime(timezone=True)),
+            name="given",
+        )
+        .render_derived()
+    )
+    rows = select(literal(job_id, Text), given.c.key, given.c.step, given.c.value, given.c.recorded_at)
+    statement = insert(points).from_select(["job_id", "key", "step", "value", "recorded_at"], rows)
+    await connection.execute(statement.on_conflict_do_nothing())
+
+
+async def upsert_latest(connection: AsyncConnection, job_id: str, values: Mapping[str, object]) -> None:
+    """Write the latest values that are given and leave the others."""
+    new = {**values, "recorded_at": func.clock_timestamp()}
+    statement = insert(metrics).values(job_id=job_id, **new)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=new))
+
+
+async def steps_after(connection: AsyncConnection, job_id: str, step: int | None, limit: int = 1_000) -> list[Step]:
+    """Up to `limit` steps after `step` (None: from the first) that have a finite value, in order."""
+    wanted = select(points.c.step).where(points.c.job_id == job_id, points.c.value.is_not(None))
+    if step is not None:
+        wanted = wanted.where(points.c.step > step)
+    page = wanted.distinct().order_by(points.c.step).limit(limit).subquery()
+    statement = (
+        select(points.c.step, points.c.key, points.c.value, points.c.recorded_at)
+        .join(page, page.c.step == points.c.step)
+        .where(points.c.job_id == job_id, points.c.value.is_not(None))
+        .order_by(points.c.step, points.c.key)
+    )
+    rows = (await connection.execute(statement)).all()
+    steps = ((number, list(members)) for number, members in groupby(rows, key=lambda row: row.step))
+    return [
+        Step(number, members[0].recorded_at, {member.key: member.value for member in members})
+        for number, members in steps
+    ]

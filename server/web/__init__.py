@@ -1,0 +1,1 @@
+"""What stands around GraphQL on HTTP: what every request passes, and the health pages."""

@@ -1,0 +1,58 @@
+"""How large a request may be."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.web.refusal import refusal
+
+
+class BodyLimit:
+    """Answers 413 to a body of more than `limit` bytes, before the application sees any of it."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        """Wrap an application."""
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if "content-length" in headers:
+            # The HTTP parser of the server holds the body to what was announced.
+            too_large = int(headers["content-length"]) > self.limit
+        elif "transfer-encoding" in headers:
+            first = await self._read(receive)
+            too_large = first is None
+            receive = _replay(first, receive) if first is not None else receive
+        else:
+            too_large = False
+        if too_large:
+            message = f"The request body is larger than {self.limit} bytes."
+            await refusal(413, message, "BODY_TOO_LARGE", close=True)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _read(self, receive: Receive) -> Message | None:
+        """The whole body as one message, or the disconnection that came instead; None when there is too much of it."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            body += message.get("body", b"")
+            if len(body) > self.limit:
+                return None
+            if not message.get("more_body", False):
+                return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    waiting = [first]
+
+    async def receiving() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receiving

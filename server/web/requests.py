@@ -1,0 +1,89 @@
+"""Each request has a name and a line in the log."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.web.refusal import refusal
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+
+log = structlog.get_logger(__name__)
+
+
+class RequestLog:
+    """Names each request and WebSocket (`X-Request-Id`, kept when the client sent a sane one), and logs how it went.
+
+    The name is bound to the logging context: every line that the request causes carries it. A line has the path
+    without its query, since a query may hold what the client asked.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get("x-request-id", "")
+        exchange = _Exchange(scope, receive, send, offered if REQUEST_ID.fullmatch(offered) else uuid4().hex)
+        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            try:
+                await self.app(scope, exchange.receive, exchange.send)
+            except Exception:
+                # here, where the line still carries the request's name
+                log.exception("request failed", path=scope["path"])
+                if scope["type"] != "http" or exchange.answered:
+                    raise
+                await refusal(500, "Internal error.", "INTERNAL_ERROR")(scope, receive, exchange.send)
+            finally:
+                exchange.log()
+
+
+class _Exchange:
+    """One request or WebSocket on its way through, and what became of it.
+
+    `status` is HTTP's, or the code that closed a WebSocket. Until there is one it is what a lost connection would mean.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.request_id = request_id
+        self.status = 500 if scope["type"] == "http" else 1006
+        self.answered = False
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._began = time.perf_counter()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.status = message.get("code", 1005)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] in ANSWERS:
+            self.status = message.get("status", 101)
+            self.answered = True
+            MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
+        elif message["type"] == "websocket.close":
+            self.status = message.get("code", 1000)
+        await self._send(message)
+
+    def log(self) -> None:
+        write = log.debug if self._scope["path"] in QUIET_PATHS else log.info
+        write(
+            "request",
+            method=self._scope.get("method", "WEBSOCKET"),
+            path=self._scope["path"],
+            status=self.status,
+            ms=round((time.perf_counter() - self._began) * 1000, 1),
+        )

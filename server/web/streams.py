@@ -1,0 +1,62 @@
+"""How a stop reaches the responses that have no end of their own: server-sent events."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class EndStreams:
+    """Tells a response that listens for it that its client has gone, once `stopping` is set, and ends it properly.
+
+    Its client then knows that nothing was cut off in the middle, and the server need not wait for what never ends.
+    """
+
+    def __init__(self, app: ASGIApp, *, stopping: asyncio.Event) -> None:
+        """Wrap an application."""
+        self.app = app
+        self.stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        response = _Response(receive, send, self.stopping)
+        await self.app(scope, response.receive, response.send)
+        await response.finish()
+
+
+class _Response:
+    def __init__(self, receive: Receive, send: Send, stopping: asyncio.Event) -> None:
+        self._receive = receive
+        self._send = send
+        self._stopping = stopping
+        self._asked = False
+        self._open = False
+
+    async def receive(self) -> Message:
+        if self._asked:
+            return await self._rest()
+        message = await self._receive()
+        self._asked = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._open = message["type"] == "http.response.start" or message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Send the end of a response that the stop has cut off."""
+        if self._open and self._stopping.is_set():
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _rest(self) -> Message:
+        """What comes after the request: that its client has gone, or that the server stops."""
+        gone = asyncio.ensure_future(self._receive())
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((gone, stop), return_when=asyncio.FIRST_COMPLETED)
+            return gone.result() if gone.done() else {"type": "http.disconnect"}
+        finally:
+            gone.cancel()
+            stop.cancel()

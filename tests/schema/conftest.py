@@ -1,0 +1,102 @@
+"""The API as tests ask it: without HTTP, over a real database."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from asyncpg.connection import LoggedQuery
+from graphql import GraphQLSchema
+
+from schema.api import build
+from schema.context import Context
+from schema.execution import Execution
+from schema.reads.plans import Plans
+from server.domain.caller import LOCAL
+from server.services.assembly import Services
+from server.services.base_models import BaseModels
+from server.services.curation import Curation
+from server.services.eligibility import Eligibility
+from server.storage.database import Database, connect
+from tests.database import DatabaseServer
+from tests.schema.world import World, fill
+
+READING = 2  # sessions for reads
+
+
+class Api:
+    """The schema over one database, with the statements that its reads execute."""
+
+    def __init__(self, schema: GraphQLSchema, database: Database) -> None:
+        self.execution = Execution(schema)
+        self.database = database
+        self.plans = Plans()
+        self.statements: list[str] = []
+        services = SimpleNamespace(
+            database=database,
+            curation=Curation(database.engine),
+            eligibility=Eligibility(database.engine),
+            base_models=BaseModels({}),
+        )
+        self.context = Context(LOCAL, cast("Services", services), self.plans)
+
+    async def execute(self, query: str, **variables: object) -> dict[str, Any]:
+        """The answer of an operation, as clients get it."""
+        prepared = self.execution.prepare({"query": query, "variables": variables})
+        return await self.execution.answer(prepared, self.context)
+
+    async def ask(self, query: str, **variables: object) -> dict[str, Any]:
+        """The data of an operation that has no errors."""
+        answer = await self.execute(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def refusals(self, query: str, **variables: object) -> list[tuple[str | None, str]]:
+        """Code and message of each error of an operation that has some."""
+        answer = await self.execute(query, **variables)
+        return [(error.get("extensions", {}).get("code"), error["message"]) for error in answer["errors"]]
+
+
+@asynccontextmanager
+async def opened(schema: GraphQLSchema, url: str) -> AsyncIterator[Api]:
+    """The API over the database at an address."""
+    async with connect(url, connections=2 * READING, statement_timeout=10) as database:
+        api = Api(schema, database)
+        async with AsyncExitStack() as held:
+            for _ in range(READING):
+                connection = await held.enter_async_context(database.reads.acquire())
+                connection.add_query_logger(lambda logged: _note(api, logged))
+        yield api
+
+
+def _note(api: Api, logged: LoggedQuery) -> None:
+    api.statements.append(logged.query)
+
+
+@pytest.fixture(scope="session")
+def schema() -> GraphQLSchema:
+    return build()
+
+
+@pytest.fixture(scope="session")
+def world(database_server: DatabaseServer, database_template: str) -> Iterator[World]:
+    """Rows that tests only read."""
+    with database_server.temporary(database_template) as url, start_blocking_portal() as portal:
+        yield portal.call(fill, url)
+
+
+@pytest.fixture
+async def api(schema: GraphQLSchema, world: World) -> AsyncIterator[Api]:
+    """The API over the world."""
+    async with opened(schema, world.url) as api:
+        yield api
+
+
+@pytest.fixture
+async def own(schema: GraphQLSchema, database_url: str) -> AsyncIterator[Api]:
+    """The API over an empty database of the test's own, for tests that write."""
+    async with opened(schema, database_url) as api:
+        yield api

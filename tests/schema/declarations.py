@@ -1,0 +1,115 @@
+"""All fields of the schema with what is declared of them, and the tables behind them."""
+
+import re
+from collections import defaultdict
+from typing import Any, NamedTuple, cast
+
+from graphql import (
+    GraphQLField,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+    is_introspection_type,
+    is_object_type,
+)
+from sqlalchemy import BinaryExpression, CheckConstraint, Column, ColumnElement, FromClause, Table, UniqueConstraint
+from sqlalchemy.sql import operators
+from strawberry.types.field import StrawberryField
+
+from schema.api import build
+from schema.reads.compiler import DEFINITION, declared
+from schema.reads.declare import TYPE_SOURCE, Connection, Relation, Scalar, Source
+
+
+class Field(NamedTuple):
+    type: GraphQLObjectType
+    name: str
+    definition: GraphQLField
+
+    @property
+    def place(self) -> str:
+        return f"{self.type.name}.{self.name}"
+
+    @property
+    def strawberry(self) -> StrawberryField:
+        return cast("StrawberryField", self.definition.extensions[DEFINITION])
+
+    @property
+    def required(self) -> bool:
+        return isinstance(self.definition.type, GraphQLNonNull)
+
+
+def fields() -> list[Field]:
+    core = build()
+    return [
+        Field(type_, name, definition)
+        for type_ in core.type_map.values()
+        if is_object_type(type_) and not is_introspection_type(type_)
+        for name, definition in type_.fields.items()
+    ]
+
+
+FIELDS = fields()
+READ = [field for field in FIELDS if declared(field.definition) is not None]
+
+
+def sources() -> dict[str, set[Source]]:
+    """Where the objects of each type are read from."""
+    found: dict[str, set[Source]] = defaultdict(set)
+    for field in FIELDS:
+        own: Source | None = getattr(field.type.extensions[DEFINITION].origin, TYPE_SOURCE, None)
+        if own is not None:
+            found[field.type.name].add(own)
+        read = declared(field.definition)
+        if isinstance(read, Relation):
+            type_ = cast("GraphQLObjectType", get_named_type(field.definition.type))
+            if isinstance(read, Connection):
+                type_ = cast("GraphQLObjectType", get_named_type(type_.fields["nodes"].type))
+            found[type_.name].add(read.source)
+    return found
+
+
+SOURCES = sources()
+
+
+def table_of(type_: GraphQLObjectType) -> Table | None:
+    tables = {source for source in SOURCES[type_.name] if isinstance(source, Table)}
+    assert len(tables) <= 1, f"{type_.name} is read from {tables}"
+    return tables.pop() if tables else None
+
+
+def column_of(field: Field) -> "Column[Any] | None":
+    """The table's column that a field is; None for an expression."""
+    read, table = declared(field.definition), table_of(field.type)
+    if not isinstance(read, Scalar) or table is None:
+        return None
+    row = table.alias("row$")
+    element = read.of(row)
+    return table.c[element.name] if isinstance(element, Column) and element.table is row else None
+
+
+def one_of(table: Table, column: str) -> set[str]:
+    """The words that a table's constraints leave to a column."""
+    for constraint in table.constraints:
+        if isinstance(constraint, CheckConstraint):
+            text = str(constraint.sqltext)
+            if re.match(rf"{column} (IN|<@ ARRAY)\b", text):
+                return set(re.findall(r"'(\w+)'", text))
+    return set()
+
+
+def unique(table: Table, *columns: str) -> bool:
+    """Whether these columns together name at most one row."""
+    keys = [{column.name for column in table.primary_key}]
+    keys += [{c.name for c in found.columns} for found in table.constraints if isinstance(found, UniqueConstraint)]
+    return any(key <= set(columns) for key in keys)
+
+
+def compared(condition: ColumnElement[bool], child: FromClause) -> tuple[str, "Column[Any]"]:
+    """The child's column and the parent's, of a condition that they are equal."""
+    assert isinstance(condition, BinaryExpression)
+    assert condition.operator is operators.eq
+    sides = [side for side in (condition.left, condition.right) if isinstance(side, Column)]
+    [mine] = [side for side in sides if side.table is child]
+    [other] = [side for side in sides if side.table is not child]
+    return mine.name, other

@@ -1,0 +1,167 @@
+"""A whole workshop for jobs: curated pairs, a scripted trainer and registry, and everything of ours between them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from server import poller
+from server.domain.gates import PairStatus
+from server.domain.status import JobStatus, RunState, TrainerKind
+from server.events import Bus
+from server.services.eligibility import Eligibility
+from server.services.jobs import CreateJob, Jobs
+from server.services.limits import Limits
+from server.services.mirror import Mirror
+from server.services.reconcile import Reconciler
+from server.services.runtime import Runtime
+from server.storage import claims
+from server.storage.claims import Claim
+from tests.server.scripted_registry import ScriptedRegistry
+from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
+from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
+
+PAIRS = 5
+
+
+@dataclass(frozen=True)
+class Workshop:
+    url: str
+    desk: Desk
+    bus: Bus
+    trainer: ScriptedTrainer
+    registry: ScriptedRegistry
+    reconciler: Reconciler
+    jobs: Jobs
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self.desk.engine
+
+    def asking(self, **changes: Any) -> CreateJob:  # noqa: ANN401  (fields of the request)
+        asked = CreateJob(self.desk.training_sheet_id, "desk-model", BASE_MODEL, training_config={"epochs": 3})
+        return replace(asked, **changes)
+
+    async def create(self, **changes: Any) -> str:  # noqa: ANN401
+        return await self.jobs.create(ANNA, self.asking(**changes))
+
+    async def queued(self, **changes: Any) -> str:  # noqa: ANN401
+        job_id = await self.create(**changes)
+        await self.poll()
+        assert await self.status(job_id) == "QUEUED"
+        return job_id
+
+    async def running(self, **changes: Any) -> str:  # noqa: ANN401
+        job_id = await self.queued(**changes)
+        self.trainer.say(job_id, RunState.RUNNING)
+        await self.poll()
+        assert await self.status(job_id) == "RUNNING"
+        return job_id
+
+    async def poll(self, reconciler: Reconciler | None = None) -> int:
+        """One pass over all jobs, as if each were due. Waits for the mirror: its locks would make the pass skip jobs."""
+        if not (self.registry.broken or self.registry.held):
+            await asyncio.gather(*self.reconciler.runtime.mirror._tasks.values())
+        await self.execute("UPDATE training_jobs SET next_poll_at = now()")
+        return await poller.poll_once(reconciler or self.reconciler)
+
+    async def claim(self, job_id: str, lease: float = 30.0) -> Claim:
+        async with self.engine.begin() as connection:
+            claim = await claims.claim_one(connection, job_id, lease)
+        assert claim is not None
+        return claim
+
+    async def execute(self, statement: str, **parameters: object) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(text(statement), parameters)
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        async with self.engine.connect() as connection:
+            found = await connection.execute(text("SELECT * FROM training_jobs WHERE id = :id"), {"id": job_id})
+            return dict(found.mappings().one())
+
+    async def status(self, job_id: str) -> str:
+        return str((await self.job(job_id))["status"])
+
+    async def history(self, job_id: str) -> list[str]:
+        """The events in short, after checking that they are numbered without a gap and in the order of time."""
+        rows = await self.desk.rows(
+            "SELECT sequence, created_at, event_type, old_status, new_status, event_data ->> 'code'"
+            " FROM training_job_events WHERE job_id = :id ORDER BY sequence",
+            id=job_id,
+        )
+        assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+        assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+        assert (await self.job(job_id))["last_sequence"] == len(rows)
+        return [_short(*row[2:]) for row in rows]
+
+    async def last_event(self, job_id: str) -> dict[str, Any]:
+        async with self.engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT * FROM training_job_events WHERE job_id = :id ORDER BY sequence DESC LIMIT 1"),
+                {"id": job_id},
+            )
+            return dict(found.mappings().one())
+
+    async def eventually(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Return once the database says so; notifications tell when to look."""
+        with self.bus.watch() as watch:
+            async with asyncio.timeout(DEADLINE):
+                while not await condition():
+                    await watch.wait(0.1)
+
+    async def logged(self, condition: Callable[[], bool]) -> None:
+        """Return once the registry has been told."""
+        async with asyncio.timeout(DEADLINE), self.registry.changed:
+            await self.registry.changed.wait_for(condition)
+
+    async def becomes(self, job_id: str, status: JobStatus) -> None:
+        async def there() -> bool:
+            return await self.status(job_id) == status.value
+
+        await self.eventually(there)
+
+    @asynccontextmanager
+    async def another(self, **limits: Any) -> AsyncIterator[Reconciler]:  # noqa: ANN401
+        """Another replica on the same database, trainer and registry."""
+        runtime = self.reconciler.runtime
+        wanted = replace(runtime.limits, **limits)
+        mirror = Mirror(self.engine, self.registry, wanted)
+        async with Reconciler(replace(runtime, mirror=mirror, limits=wanted, out_of_sight={})) as reconciler:
+            yield reconciler
+
+
+def _short(event_type: str, old: str | None, new: str | None, code: str | None) -> str:
+    move = f" {old or ''}>{new}" if new else ""
+    return f"{event_type}{move}" + (f" {code}" if code else "")
+
+
+def succeed(workshop: Workshop, job_id: str, **what: Any) -> None:  # noqa: ANN401
+    workshop.trainer.say(job_id, RunState.SUCCEEDED, artifact=ARTIFACT, progress_percent=100, **what)
+
+
+@asynccontextmanager
+async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> AsyncIterator[Workshop]:  # noqa: ANN401
+    """`changes` are those of the limits; `first_step` and `pairs` beside them."""
+    first_step, pairs = changes.pop("first_step", 0.0), changes.pop("pairs", PAIRS)
+    limits = Limits(**{"trainer": 5.0, **changes})
+    trainer, registry = ScriptedTrainer(), ScriptedRegistry()
+    async with opened(database_url) as desk, Bus(database_url) as bus:
+        await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
+        mirror = Mirror(desk.engine, registry, limits)
+        runtime = Runtime(desk.engine, {TrainerKind.LOCAL: trainer}, mirror, folder, limits)
+        async with Reconciler(runtime) as reconciler:
+            jobs = Jobs(
+                desk.engine,
+                bus,
+                reconciler,
+                Eligibility(desk.engine),
+                default_trainer=TrainerKind.LOCAL,
+                first_step=first_step,
+            )
+            yield Workshop(database_url, desk, bus, trainer, registry, reconciler, jobs)
