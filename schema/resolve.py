@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -109,16 +109,19 @@ async def read(info: ResolveInfo, ref: Ref) -> dict[str, Any] | None:
 async def answer(
     info: ResolveInfo, type_name: str, key: object, value: Callable[[Compiler], ColumnElement[Any]]
 ) -> Any:  # noqa: ANN401
-    """What one statement answers; its plan is kept for the place in the document that `type_name` names."""
+    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`."""
     context = info.context
     variables = info.variable_values
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
     request = Request(context.caller, coerced, key)
-    place = (_text(info.field_nodes[0]), info.operation.name and info.operation.name.value, type_name, info.path.key)
+    place = (*_places(info.field_nodes), type_name)
     plan = context.plans.find(place, request, Document(info.schema, cast("Mapping[str, Any]", info.fragments)), value)
     found = await plan.run(context.services.database.reads, request)
     return None if found is None else json.loads(found)
 
 
-def _text(node: FieldNode) -> object:
-    return node.loc.source.body if node.loc is not None else id(node)
+def _places(nodes: Sequence[FieldNode]) -> Iterator[Hashable]:
+    """The text of a document, and where in it the nodes begin: a root field may be merged from others each time."""
+    for node in nodes[:1]:
+        yield node.loc.source.body if node.loc is not None else None
+    yield from (node.loc.start if node.loc is not None else id(node) for node in nodes)

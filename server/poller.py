@@ -125,10 +125,13 @@ async def _fill(reconciler: Reconciler, lane: Lane, under_way: set[asyncio.Task[
         task.add_done_callback(under_way.discard)
     if len(under_way) >= lane.places:
         return LONGEST_SLEEP
+    working = set(under_way)
     async with reconciler.runtime.engine.connect() as connection:
         waiting = await claims.next_due_in(
             connection, trainers=lane.trainers, work=lane.work, excluding=reconciler.out_of_sight()
         )
+    if working - under_way:
+        return 0  # what has ended since was still held when the database was asked
     return LONGEST_SLEEP if waiting is None else min(max(waiting, SHORTEST_SLEEP), LONGEST_SLEEP)
 
 

@@ -1,7 +1,7 @@
 """Compiled statements, kept: by document, operation and place, and by whatever the compiler asked of a request."""
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,12 +48,13 @@ class Plans:
         self, place: Hashable, request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]
     ) -> Plan:
         """The plan for a place in a document, compiled when no kept one serves."""
-        shapes = self._places.setdefault(place, [])
-        self._places.move_to_end(place)
-        for plan in shapes:
+        for plan in self._places.get(place, ()):
             if plan.serves(request):
+                self._places.move_to_end(place)
                 return plan
         plan = compile_plan(request, document, value)
+        shapes = self._places.setdefault(place, [])
+        self._places.move_to_end(place)
         shapes.insert(0, plan)
         del shapes[MOST_SHAPES:]
         while len(self._places) > MOST_PLACES:
@@ -76,6 +77,5 @@ def compile_plan(request: Request, document: Document, value: Callable[[Compiler
 
 def _refuse_cross_joins(sql: str) -> None:
     """A parent's name that is defined twice means that a select was not correlated with it."""
-    defined = ALIAS.findall(sql)
-    if twice := {name for name in defined if defined.count(name) > 1}:
+    if twice := {name for name, times in Counter(ALIAS.findall(sql)).items() if times > 1}:
         raise TypeError(f"{sorted(twice)} stands in more than one FROM: {sql}")

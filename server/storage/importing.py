@@ -3,8 +3,7 @@
 All of them belong to one transaction, with whose end the temporary table goes away.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable
 from typing import NamedTuple
 
 import asyncpg
@@ -118,8 +117,7 @@ async def contradiction(connection: AsyncConnection) -> Contradiction | None:
         .order_by(lines.c.line)
         .limit(1)
     )
-    async with _whole_sets(connection):
-        row = (await connection.execute(statement)).one_or_none()
+    row = (await connection.execute(statement)).one_or_none()
     return None if row is None else Contradiction(*row)
 
 
@@ -146,8 +144,7 @@ async def insert_labels(connection: AsyncConnection, sheet_id: str) -> int:
         "prohibited_uses": first.c.label_prohibited_uses,
     }
     new = select(*columns.values()).outerjoin_from(first, current, _same_item(first, current)).where(differs)
-    async with _whole_sets(connection):
-        written = await connection.execute(insert(canonical_labels).from_select(list(columns), new))
+    written = await connection.execute(insert(canonical_labels).from_select(list(columns), new))
     if written.rowcount:
         await curation.move_pairs(connection, select(lines.c.label_id))
     return written.rowcount
@@ -184,8 +181,7 @@ async def insert_pairs(connection: AsyncConnection, training_sheet_id: str, shee
         .where(~there)
         .order_by(lines.c.line)
     )
-    async with _whole_sets(connection):
-        return (await connection.execute(insert(qa_pairs).from_select(list(columns), new))).rowcount
+    return (await connection.execute(insert(qa_pairs).from_select(list(columns), new))).rowcount
 
 
 async def verdicts(connection: AsyncConnection) -> dict[Verdict, int]:
@@ -200,18 +196,6 @@ async def verdicts(connection: AsyncConnection) -> dict[Verdict, int]:
     )
     counts = {Verdict(word): count for word, count in await connection.execute(statement)}
     return {verdict: counts[verdict] for verdict in Verdict if verdict in counts}
-
-
-@asynccontextmanager
-async def _whole_sets(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Join by hashing or merging, never row by row.
-
-    Statistics lag behind what was just imported: from "the sheet has hardly any pairs" the planner would conclude that
-    it may look through all of them once for each line.
-    """
-    await connection.execute(text("SET LOCAL enable_nestloop = on"))
-    yield
-    await connection.execute(text("SET LOCAL enable_nestloop = on"))
 
 
 def _same_item(one: FromClause, other: FromClause) -> ColumnElement[bool]:

@@ -46,4 +46,4 @@ def _predict(tracking_uri: str, model_uri: str, texts: list[str]) -> list[str]:
     mlflow.set_registry_uri(tracking_uri)
     model = mlflow.pyfunc.load_model(model_uri)
     answers = model.predict(pd.DataFrame({"question": texts}))
-    return [str(answer) for answer in answers]
+    return [str(answer) for answer in answers["answer"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from server.commands.demo.client import Client, Data, RequestFailed
 
 # The keys under which the local trainer reports what guessing would reach, and its untrained model at step 0.
-CHANCE = "chance_accuracy"
+CHANCE = "chance"
 UNTRAINED_STEP = 0
 SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 

@@ -1,0 +1,1 @@
+"""Training on this machine, in child processes that outlive the server."""

@@ -1,0 +1,72 @@
+"""The training processes: started when a slot is free, signalled only while they are certainly alive, and reaped."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from server.trainers.local.run import SLOTS, Run, is_held, queued
+
+CHECKOUT: Final = Path(__file__).parents[3]
+PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run; try again
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Children:
+    """At most `slots` of them train at once, over all processes that use the folder: each holds the lock of a slot."""
+
+    def __init__(self, runs: Path, slots: int) -> None:
+        self._runs = runs
+        self._slots = slots
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._exits: dict[str, int] = {}
+
+    def start_queued(self) -> None:
+        """Start as many of the queued runs as there are free slots, the longest waiting first."""
+        self._reap()
+        waiting = [run for run in queued(self._runs) if run.job_id not in self._started]
+        if not waiting:
+            return
+        taken = sum(is_held(self._runs / SLOTS / str(slot)) for slot in range(self._slots))
+        coming = sum(not Run(self._runs / job_id).was_started() for job_id in self._started)
+        for run in waiting[: max(0, self._slots - taken - coming)]:
+            if run.cancel_age(0.0) is None and run.job_id not in self._exits:
+                self._start(run)
+
+    def exit_status(self, run: Run) -> int | None:
+        """How the run's child ended, when this process started it: an exit status, or minus a signal."""
+        self._reap()
+        return self._exits.get(run.job_id)
+
+    def signal(self, run: Run, number: signal.Signals) -> None:
+        """Signal the run's child, if it is alive. Its pid is believed only while it holds the run's lock."""
+        if not is_held(run.lock):
+            return
+        with contextlib.suppress(ValueError, ProcessLookupError, FileNotFoundError):
+            os.kill(int(run.lock.read_text()), number)
+
+    def _start(self, run: Run) -> None:
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment |= dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "server.trainers.local.train", str(run.folder), str(self._slots)]
+        with run.log.open("ab") as log:
+            self._started[run.job_id] = subprocess.Popen(  # noqa: S603  (our own program; the folder's name is an id)
+                command,
+                cwd=CHECKOUT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # it goes on when the terminal or the server ends
+            )
+
+    def _reap(self) -> None:
+        for job_id, child in list(self._started.items()):
+            if (status := child.poll()) is not None:
+                del self._started[job_id]
+                if status != NO_SLOT:
+                    self._exits[job_id] = status

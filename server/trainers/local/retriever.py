@@ -1,0 +1,314 @@
+"""A dense retrieval model: questions and answers in one space, where a question should lie next to its answer.
+
+Texts are hashed TF-IDF features summed from a table of vectors. The table begins as the truncated SVD of the train side
+(latent semantic analysis: the untrained model), and is trained with a softmax over the answers of each batch
+("in-batch negatives", as in Karpukhin et al., Dense Passage Retrieval, 2020) by AdamW, only in the rows that a batch
+touches, and drawn back to where it began by the weight decay.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from sklearn.utils.extmath import randomized_svd
+
+from server.trainers.local import answerer
+from server.trainers.local.answerer import Encoder, Floats, tokens, unit
+
+Integers = npt.NDArray[np.int64]
+
+SHARPNESS = 10.0  # the softmax is over this times the cosine
+FITTED = 20_000  # texts that the SVD is made of, at most
+MEASURED = 2_000  # questions of a side that are measured, at most
+CHUNK = 256  # questions compared with all answers at once
+LEAST_RATE = 0.1  # the learning rate ends at this part of its peak
+FIRST_MOMENT, SECOND_MOMENT, TINY = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Questions and their answers, in file order."""
+
+    questions: list[str]
+    answers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How to train; `characters` adds parts of words to the features."""
+
+    dimensions: int
+    characters: bool
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    warmup_steps: int
+    weight_decay: float
+    max_seq_length: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What was measured after an epoch; step 0 is the untrained model."""
+
+    step: int
+    values: dict[str, float]
+
+
+class Diverged(ArithmeticError):
+    """The numbers ran away."""
+
+
+def read(path: Path) -> Examples:
+    """Chat JSONL: the answer is the last assistant message, the question all before it but the system prompt."""
+    questions, answers = [], []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            messages = json.loads(line)["messages"]
+            last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
+            spoken = [message["content"] for message in messages[:last] if message["role"] != "system"]
+            questions.append("\n".join(spoken))
+            answers.append(messages[last]["content"])
+    return Examples(questions, answers)
+
+
+class Training:
+    """One model on its way. Candidates for an answer are the distinct answers of both sides.
+
+    The features, their weights and the table are made from the train side alone. The same examples and configuration
+    give the same numbers. A side of more than 2,000 questions is measured on 2,000 of them, drawn once with the seed.
+    """
+
+    def __init__(self, train: Examples, validation: Examples, configuration: Configuration) -> None:
+        self.tokens = 0
+        self._configuration = configuration
+        self._draw = np.random.default_rng(configuration.seed)
+        self._candidates = list(dict.fromkeys([*train.answers, *validation.answers]))
+        place = {answer: index for index, answer in enumerate(self._candidates)}
+        self._truth = np.array([place[answer] for answer in train.answers])
+        self._encoder = self._fitted(train)
+        self._questions = self._encoder.sparse(train.questions)
+        self._answers = self._encoder.sparse(self._candidates)
+        self._optimizer = _RowAdam(self._encoder.table, configuration.weight_decay)
+        self._epoch = 0
+        self._tokens_an_epoch = sum(
+            len(tokens(text, configuration.max_seq_length)) for text in (*train.questions, *train.answers)
+        )
+        self._sides = {
+            "train": self._measured(self._questions, self._truth),
+            "val": self._measured(
+                self._encoder.sparse(validation.questions), np.array([place[answer] for answer in validation.answers])
+            ),
+        }
+        self._untrained: dict[str, float] = {}
+        self._latest: dict[str, float] = {}
+
+    def measure(self) -> Epoch:
+        """Measure the model as it is."""
+        candidates = self._encoder.encode(self._answers)
+        values = {"learning_rate": self._rate(self._epoch * self._steps)}
+        for side, (questions, truth) in self._sides.items():
+            found = rank(self._encoder.encode(questions), candidates, truth)
+            values |= {f"{side}_{name}": value for name, value in found.items()}
+        if not all(math.isfinite(value) for value in values.values()):
+            raise Diverged(f"the loss is not finite any more after epoch {self._epoch}; try a lower learning_rate")
+        self._latest = values
+        if self._epoch == 0:
+            self._untrained = values
+        return Epoch(self._epoch, values)
+
+    def epoch(self, stop: Callable[[], bool]) -> Epoch | None:
+        """Train on each example once and measure; None when `stop`, asked before each batch, said so."""
+        order = self._draw.permutation(len(self._truth))
+        for number in range(self._steps):
+            if stop():
+                return None
+            first = number * self._configuration.batch_size
+            self._step(order[first : first + self._configuration.batch_size], self._epoch * self._steps + number)
+        self._epoch += 1
+        self.tokens += self._tokens_an_epoch
+        return self.measure()
+
+    def custom(self) -> dict[str, Any]:
+        """What belongs beside the metrics: chance, and what the untrained model could do."""
+        return {
+            "chance": 1 / len(self._candidates),
+            "candidates": len(self._candidates),
+            "untrained_train_accuracy": self._untrained["train_accuracy"],
+            "untrained_val_accuracy": self._untrained["val_accuracy"],
+            "train_recall_at_5": self._latest["train_recall_at_5"],
+            "val_recall_at_5": self._latest["val_recall_at_5"],
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the model in MLflow's format: a pyfunc with the columns question → answer, score."""
+        parts = folder.with_name(f"{folder.name}.parts")
+        parts.mkdir(exist_ok=True)
+        encoder = self._encoder
+        np.savez(parts / "retriever.npz", columns=encoder.columns, weights=encoder.weights, table=encoder.table)
+        described = {
+            "characters": encoder.characters,
+            "max_seq_length": encoder.max_seq_length,
+            "answers": self._candidates,
+        }
+        (parts / "retriever.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            path=folder,
+            python_model=str(Path(answerer.__file__)),
+            artifacts={"retriever": str(parts)},
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(DataType.string, "question")]),
+                outputs=Schema([ColSpec(DataType.string, "answer"), ColSpec(DataType.double, "score")]),
+            ),
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "scipy")
+            ],
+        )
+
+    @property
+    def _steps(self) -> int:
+        return math.ceil(len(self._truth) / self._configuration.batch_size)
+
+    def _fitted(self, train: Examples) -> Encoder:
+        configuration = self._configuration
+        texts = [*train.questions, *dict.fromkeys(train.answers)]
+        counted = Encoder.counts(texts, configuration.max_seq_length, characters=configuration.characters)
+        frequencies = np.bincount(counted.indices, minlength=counted.shape[1])
+        columns = np.flatnonzero(frequencies)
+        weights = (np.log((1 + len(texts)) / (1 + frequencies[columns])) + 1).astype(np.float32)
+        rows = answerer.weighted(counted[:, columns], weights)
+        if rows.shape[0] > FITTED:
+            rows = rows[np.sort(self._draw.choice(rows.shape[0], FITTED, replace=False))]
+        rank_ = max(1, min(configuration.dimensions, *(size - 1 for size in rows.shape)))
+        _, _, directions = randomized_svd(rows, rank_, n_iter=5, random_state=configuration.seed % 2**32)
+        return Encoder(
+            columns=columns,
+            weights=weights,
+            table=np.ascontiguousarray(directions.T, dtype=np.float32),
+            characters=configuration.characters,
+            max_seq_length=configuration.max_seq_length,
+        )
+
+    def _measured(self, questions: sp.csr_matrix, truth: Integers) -> tuple[sp.csr_matrix, Integers]:
+        if len(truth) <= MEASURED:
+            return questions, truth
+        chosen = np.sort(self._draw.choice(len(truth), MEASURED, replace=False))
+        return questions[chosen], truth[chosen]
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to a tenth of the peak."""
+        warmup = self._configuration.warmup_steps
+        if step < warmup:
+            return self._configuration.learning_rate * (step + 1) / warmup
+        left = max(1, self._steps * self._configuration.epochs - warmup)
+        fallen = (1 + math.cos(math.pi * min(1.0, (step - warmup) / left))) / 2
+        return self._configuration.learning_rate * (LEAST_RATE + (1 - LEAST_RATE) * fallen)
+
+    def _step(self, batch: Integers, step: int) -> None:
+        truth = self._truth[batch]
+        questions, answers = self._questions[batch], self._answers[truth]
+        question_slope, answer_slope = slopes(
+            np.asarray(questions @ self._encoder.table), np.asarray(answers @ self._encoder.table), truth
+        )
+        rows = sp.csr_matrix(sp.vstack([questions, answers]))
+        self._optimizer.step(rows, np.vstack([question_slope, answer_slope]), self._rate(step))
+
+
+def slopes(questions: Floats, answers: Floats, truth: Integers) -> tuple[Floats, Floats]:
+    """The gradients of the in-batch softmax loss by the raw vectors of questions and answers, shapes as given.
+
+    An answer that equals a question's own counts as neither right nor wrong for it.
+    """
+    question_units, answer_units = unit(questions), unit(answers)
+    scores = _scores(question_units, answer_units)
+    same = truth[:, None] == truth[None, :]
+    np.fill_diagonal(same, val=False)
+    scores[same] = -np.inf
+    slope = _softmax(scores)
+    slope[np.diag_indices_from(slope)] -= 1
+    slope *= SHARPNESS / len(truth)
+    return (
+        _through_unit(slope @ answer_units, questions, question_units),
+        _through_unit(slope.T @ question_units, answers, answer_units),
+    )
+
+
+def batch_loss(questions: Floats, answers: Floats, truth: Integers) -> float:
+    """The loss whose gradients `slopes` gives."""
+    scores = _scores(unit(questions), unit(answers))
+    same = truth[:, None] == truth[None, :]
+    np.fill_diagonal(same, val=False)
+    scores[same] = -np.inf
+    return float(-np.log(np.diag(_softmax(scores))).mean())
+
+
+def rank(questions: Floats, candidates: Floats, truth: Sequence[int] | Integers) -> dict[str, float]:
+    """Loss over all candidates, accuracy (the true one is first) and recall at 5. A tie counts against the true one."""
+    truth = np.asarray(truth)
+    losses, places = [], []
+    for first in range(0, len(truth), CHUNK):
+        wanted = truth[first : first + CHUNK]
+        scores = _scores(questions[first : first + CHUNK], candidates)
+        own = scores[np.arange(len(wanted)), wanted]
+        highest = scores.max(axis=1)
+        losses.append(highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1)) - own)
+        places.append((scores >= own[:, None]).sum(axis=1) - 1)
+    loss, place = np.concatenate(losses), np.concatenate(places)
+    return {
+        "loss": float(loss.mean()),
+        "accuracy": float((place == 0).mean()),
+        "recall_at_5": float((place < 5).mean()),  # noqa: PLR2004  (that is its name)
+    }
+
+
+def _scores(questions: Floats, answers: Floats) -> Floats:
+    return np.asarray(SHARPNESS * (questions @ answers.T), dtype=questions.dtype)
+
+
+def _softmax(scores: Floats) -> Floats:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=scores.dtype)
+
+
+def _through_unit(slope: Floats, raw: Floats, units: Floats) -> Floats:
+    """A gradient by unit vectors as one by the vectors before they were made so."""
+    lengths = np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), answerer.TINY)
+    return np.asarray((slope - units * (slope * units).sum(axis=1, keepdims=True)) / lengths, dtype=raw.dtype)
+
+
+class _RowAdam:
+    """AdamW (Loshchilov & Hutter, 2019) over the rows that a batch touches, decaying to where the table began."""
+
+    def __init__(self, table: Floats, weight_decay: float) -> None:
+        self._table = table
+        self._home = table.copy()
+        self._first = np.zeros_like(table)
+        self._second = np.zeros_like(table)
+        self._weight_decay = weight_decay
+        self._steps = 0
+
+    def step(self, rows: sp.csr_matrix, slope: Floats, rate: float) -> None:
+        """One step down `slope`, the gradient by the rows' vectors."""
+        self._steps += 1
+        by_column = rows.tocsc()
+        touched = np.flatnonzero(np.diff(by_column.indptr))
+        down = np.asarray(by_column[:, touched].T @ slope, dtype=np.float32)
+        first = FIRST_MOMENT * self._first[touched] + (1 - FIRST_MOMENT) * down
+        second = SECOND_MOMENT * self._second[touched] + (1 - SECOND_MOMENT) * down**2
+        self._first[touched], self._second[touched] = first, second
+        first /= 1 - FIRST_MOMENT**self._steps
+        second /= 1 - SECOND_MOMENT**self._steps
+        here = self._table[touched]
+        drawn_back = self._weight_decay * (here - self._home[touched])
+        self._table[touched] = here - rate * (first / (np.sqrt(second) + TINY) + drawn_back)

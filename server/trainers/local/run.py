@@ -1,0 +1,210 @@
+"""The folder of one run, which the server and the training process talk through.
+
+request.json says what to train; the trainer writes it last, so a folder with one is complete. progress.jsonl has a
+line for each epoch, result.json the end; both are the child's. `cancel` asks the child to stop. run.lock is held by the
+child for its whole life: the kernel drops it however the child ends, so holding it is what being alive means.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Self
+
+from server.domain.status import RunState
+from server.trainers.trainer import MetricPoint, TrainingRequest
+
+LOG_TAIL = 8_192  # bytes
+QUEUE = ".queue"
+SLOTS = ".slots"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended."""
+
+    state: RunState
+    error_code: str | None = None
+    message: str | None = None
+    custom_metrics: Mapping[str, Any] | None = None
+    training_duration_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: epochs done of all, percent of the whole, tokens seen."""
+
+    epoch: int
+    epochs: int
+    percent: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def job_id(self) -> str:
+        """The job that it belongs to."""
+        return self.folder.name
+
+    @property
+    def model(self) -> Path:
+        """Where the trained model is, in MLflow's format."""
+        return self.folder / "model"
+
+    @property
+    def log(self) -> Path:
+        """What the child printed."""
+        return self.folder / "child.log"
+
+    @classmethod
+    def create(cls, runs: Path, request: TrainingRequest) -> Self:
+        """Make a run's folder, whole or not at all; one that is there stays as it is."""
+        run = cls(runs / request.job_id)
+        run.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not run.is_there():
+            run.queue_mark.parent.mkdir(mode=0o700, exist_ok=True)
+            run.queue_mark.touch()
+            values = asdict(request) | {
+                "train_file": str(request.train_file.absolute()),
+                "validation_file": str(request.validation_file.absolute()),
+            }
+            write_whole(run.folder / "request.json", values)
+        return run
+
+    def is_there(self) -> bool:
+        """Whether the run was submitted."""
+        return (self.folder / "request.json").exists()
+
+    def request(self) -> dict[str, Any]:
+        """What to train."""
+        found: dict[str, Any] = json.loads((self.folder / "request.json").read_bytes())
+        return found
+
+    @property
+    def queue_mark(self) -> Path:
+        """A file that is there from the submission until the run is taken from the queue; its age is the place."""
+        return self.folder.parent / QUEUE / self.job_id
+
+    @property
+    def lock(self) -> Path:
+        """Held by the child as long as it lives; its content is the child's pid."""
+        return self.folder / "run.lock"
+
+    def leave_queue(self) -> None:
+        """Nobody needs to start it any more."""
+        self.queue_mark.unlink(missing_ok=True)
+
+    def ask_to_cancel(self) -> None:
+        """Leave word that nobody wants it any more."""
+        (self.folder / "cancel").touch()
+
+    def cancel_age(self, now: float) -> float | None:
+        """Seconds since somebody asked to cancel; None when nobody has."""
+        try:
+            return now - (self.folder / "cancel").stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def was_started(self) -> bool:
+        """Whether a child ever began to train."""
+        return (self.folder / "started").exists()
+
+    def mark_started(self) -> None:
+        """Note that a child has its slot and trains."""
+        (self.folder / "started").touch()
+        self.leave_queue()
+
+    def result(self) -> Result | None:
+        """How it ended; None while it has not."""
+        try:
+            found = json.loads((self.folder / "result.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        return Result(**{**found, "state": RunState(found["state"])})
+
+    def end(self, result: Result) -> None:
+        """Write how it ended; the first word stands."""
+        if self.result() is None:
+            write_whole(self.folder / "result.json", asdict(result))
+        self.leave_queue()
+
+    def tell(self, progress: Progress, point: MetricPoint | None) -> None:
+        """Add a line to the progress: one write, so that a reader sees all of it or none."""
+        told = {"progress": asdict(progress)}
+        if point is not None:
+            told["point"] = {"step": point.step, "at": point.at.isoformat(), "values": dict(point.values)}
+        line = json.dumps(told) + "\n"
+        with (self.folder / "progress.jsonl").open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+    def told(self) -> tuple[Progress | None, list[MetricPoint]]:
+        """The latest progress and all points, oldest first; a torn last line is left for the next look."""
+        latest, points = None, []
+        try:
+            lines = (self.folder / "progress.jsonl").read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return None, []
+        for line in lines[:-1]:
+            told = json.loads(line)
+            latest = Progress(**told["progress"])
+            if point := told.get("point"):
+                points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
+        return latest, points
+
+    def log_tail(self) -> str:
+        """The end of what the child printed."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
+                return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+def write_whole(path: Path, values: object) -> None:
+    """Write a JSON file that is either complete or not there, also after a power cut."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(values, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def queued(runs: Path) -> list[Run]:
+    """Submitted runs that wait for a slot, the longest waiting first."""
+    try:
+        marks = [(mark.stat().st_mtime_ns, mark.name) for mark in (runs / QUEUE).iterdir()]
+    except FileNotFoundError:
+        return []
+    return [run for _, name in sorted(marks) if (run := Run(runs / name)).is_there()]
+
+
+@contextmanager
+def held(path: Path) -> Iterator[IO[str] | None]:
+    """The lock of a file for the length of the context; None when another process holds it."""
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield file
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock of a file."""
+    if not path.exists():
+        return False
+    with held(path) as file:
+        return file is None

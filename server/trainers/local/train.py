@@ -1,0 +1,145 @@
+"""The training process: `python -m server.trainers.local.train RUN_FOLDER SLOTS`. It needs nothing of the server."""
+
+import errno
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from server.domain.status import RunState
+from server.trainers.local import configuration
+from server.trainers.local.children import NO_SLOT
+from server.trainers.local.run import SLOTS, Progress, Result, Run, held
+from server.trainers.trainer import MetricPoint
+
+ATTEMPTS = 20
+BETWEEN_ATTEMPTS = 0.05  # seconds; one who only looks whether a lock is held, holds it for a moment
+TRAINED = 98  # percent; the rest is writing the model
+
+
+def main(arguments: list[str]) -> int:
+    """Train one run to its end. What became of it stands in result.json; the exit status only tells of no slot."""
+    run, slots = Run(Path(arguments[0])), int(arguments[1])
+    with _locked(run.lock) as lock:
+        if lock is None:
+            return NO_SLOT
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        with _slot(run.folder.parent / SLOTS, slots) as found:
+            if not found:
+                return NO_SLOT
+            if run.result() is None:
+                stop = _Stop(run)
+                signal.signal(signal.SIGTERM, lambda *_: stop.now())
+                run.mark_started()
+                run.end(_outcome(run, stop))
+    return 0
+
+
+class _Stop:
+    """Whether somebody wants the training to end: by signal, or by the file that a lost signal leaves behind."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._told = False
+
+    def now(self) -> None:
+        self._told = True
+
+    def __call__(self) -> bool:
+        self._told = self._told or self._run.cancel_age(0.0) is not None
+        return self._told
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str] | None]:
+    for _ in range(ATTEMPTS):
+        with held(path) as file:
+            if file is not None:
+                yield file
+                return
+        time.sleep(BETWEEN_ATTEMPTS)
+    yield None
+
+
+@contextmanager
+def _slot(folder: Path, slots: int) -> Iterator[bool]:
+    """One of the slots for the length of the context; False when none is free."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(slots):
+        with held(folder / str(number)) as file:
+            if file is not None:
+                yield True
+                return
+    yield False
+
+
+def _outcome(run: Run, stop: Callable[[], bool]) -> Result:
+    try:
+        return _train(run, stop)
+    except MemoryError:
+        return Result(RunState.FAILED, "OUT_OF_MEMORY", "the machine has too little memory for this training")
+    except ArithmeticError as error:
+        return Result(RunState.FAILED, "DIVERGED", str(error))
+    except OSError as error:
+        traceback.print_exc()
+        code = "DISK_FULL" if error.errno == errno.ENOSPC else "TRAINING_ERROR"
+        return Result(RunState.FAILED, code, f"{error.strerror or error}")
+    except Exception as error:  # noqa: BLE001  (whatever it is, the job has to learn of it)
+        traceback.print_exc()
+        return Result(RunState.FAILED, "TRAINING_ERROR", f"{type(error).__name__}: {error}")
+
+
+def _train(run: Run, stop: Callable[[], bool]) -> Result:
+    from server.trainers.local import retriever  # noqa: PLC0415  (scikit-learn takes seconds: first the slot)
+
+    request = run.request()
+    config, size = request["config"], configuration.SIZES[request["base_model"]]
+    epochs, began = configuration.whole(config, "epochs"), time.monotonic()
+    training = retriever.Training(
+        retriever.read(Path(request["train_file"])),
+        retriever.read(Path(request["validation_file"])),
+        retriever.Configuration(
+            dimensions=size.dimensions,
+            characters=size.characters,
+            epochs=epochs,
+            learning_rate=configuration.value(config, "learning_rate"),
+            batch_size=configuration.whole(config, "batch_size"),
+            warmup_steps=configuration.whole(config, "warmup_steps"),
+            weight_decay=configuration.value(config, "weight_decay"),
+            max_seq_length=configuration.whole(config, "max_seq_length"),
+            seed=request["seed"],
+        ),
+    )
+
+    def tell(measured: retriever.Epoch | None, done: float) -> None:
+        percent = int(TRAINED * done / epochs)
+        progress = Progress(int(done), epochs, percent, training.tokens, time.monotonic() - began)
+        now = datetime.now(UTC)
+        run.tell(progress, None if measured is None else MetricPoint(measured.step, now, measured.values))
+
+    tell(training.measure(), 0)
+    for epoch in range(epochs):
+        measured = training.epoch(stop)
+        if measured is None:
+            return Result(RunState.CANCELLED, training_duration_seconds=time.monotonic() - began)
+        tell(measured, epoch + 1)
+    draft = run.model.with_name(".model")
+    shutil.rmtree(draft, ignore_errors=True)
+    training.save(draft)
+    draft.rename(run.model)
+    return Result(
+        RunState.SUCCEEDED, custom_metrics=training.custom(), training_duration_seconds=time.monotonic() - began
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
