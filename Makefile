@@ -1,0 +1,135 @@
+# For GNU make 3.81 (macOS) and later, with any POSIX shell and awk.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+UV_FOUND := $(shell command -v uv 2>/dev/null)
+UV := $(or $(UV_FOUND),$(VENV)/.uv/bin/uv)
+SYNC := $(UV) pip sync --quiet --python $(PY) --require-hashes --compile-bytecode
+CHATTERBOT := $(VENV)/chatterbot.jsonl
+
+# Some machines set it, and every start would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
+
+ifneq ($(filter-out chatterbot,$(DATA)),)
+$(error There is no DATA=$(DATA); there is DATA=chatterbot)
+endif
+
+##@ Use
+
+.PHONY: demo
+demo: $(VENV)/.runtime graphiql $(if $(filter chatterbot,$(DATA)),$(CHATTERBOT)) ## Watch a model train from labelled answers [DATA=chatterbot EXIT=1]
+	@$(PY) -m server demo $(if $(filter-out 0,$(EXIT)),--exit) $(if $(DATA),--data $(CHATTERBOT) --name chatterbot)
+
+.PHONY: serve
+serve: $(VENV)/.runtime graphiql ## Start the server alone
+	@$(PY) -m server serve
+
+.PHONY: migrate
+migrate: $(VENV)/.runtime ## Bring the database to the tables of this version
+	@$(PY) -m server migrate
+
+##@ Check
+
+.PHONY: check
+check: $(VENV)/.dev ## Check format, lint, types, imports, the schema in git and the migrations
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) $(VENV)/bin/lint-imports
+	@$(PY) -m schema.sdl --check
+	@$(PY) -m tests.migrations
+
+.PHONY: test
+test: $(VENV)/.dev graphiql ## Run all tests [PG_BIN=folder with the programs of a Postgres to run them on]
+	@$(PY) -m pytest -n 2 --dist loadgroup
+
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## Run the tests that need no database
+	@$(PY) -m pytest -m "not database and not e2e"
+
+.PHONY: test-e2e
+test-e2e: $(VENV)/.dev ## Run the tests that start, stop and kill the real program [PG_BIN=folder]
+	@$(PY) -m pytest -m e2e
+
+##@ Develop
+
+.PHONY: schema
+schema: $(VENV)/.dev ## Write schema/schema.graphql from the code
+	@$(PY) -m schema.sdl
+
+.PHONY: migration
+migration: $(VENV)/.dev ## Write the migration that leads to the tables in the code [m="what it does"]
+	@$(if $(m),,echo 'Say what it does: make migration m="add …"' >&2; exit 2)
+	@$(PY) -m tests.migrations --new "$(m)"
+
+.PHONY: lock
+lock: $(UV) ## Resolve pyproject.toml into the locks again
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		pyproject.toml --group dev -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove what was installed and what the tools keep; the data of servers stays
+	@rm -rf $(VENV) schema/graphiql/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find server schema tests alembic examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help:
+	@echo 'Tunegraph turns labelled Training Sheets into fine-tuned, registered, traceable models.'
+	@echo 'It needs Python 3.11 or newer and make; each command sets up what it needs first.'
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ── Set-up: a stamp is newer than the lock that was installed ──
+
+# Development's packages contain the runtime's. Once they are there, the runtime's lock must not remove them.
+$(VENV)/.runtime: requirements.lock $(VENV)/.python | $(UV)
+	@echo 'Installing the packages'
+	@if [ -e $(VENV)/.dev ]; then $(SYNC) requirements-dev.lock; else $(SYNC) requirements.lock; fi
+	@$(PY) -m compileall -q server schema
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.python | $(UV)
+	@echo 'Installing the packages for development'
+	@$(SYNC) requirements-dev.lock
+	@$(PY) -m compileall -q server schema
+	@touch $(VENV)/.runtime $@
+
+# A Python may be there under a numbered name only.
+FIND_PYTHON := for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done; \
+	if [ -z "$$python" ]; then \
+		echo "Tunegraph needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." >&2; \
+		echo 'Install one, or say where it is: make PYTHON=/path/to/python3.12 …' >&2; exit 1; fi
+
+# The Python that it was made with may be gone.
+ifeq ($(shell $(PY) -ISc '' 2>/dev/null && echo works),)
+.PHONY: $(VENV)/.python
+endif
+$(VENV)/.python: | $(UV)
+	@$(FIND_PYTHON); echo "Making $(VENV) with $$("$$python" --version)"; \
+	$(UV) venv --quiet --allow-existing --python "$$python" $(VENV)
+	@touch $@
+
+$(VENV)/.uv/bin/uv: .ci/uv.lock
+	@$(FIND_PYTHON); echo 'Installing uv, which installs everything else'; \
+	"$$python" -m venv --clear $(VENV)/.uv || { \
+		echo 'python -m venv failed (see above). Install it (Debian: apt install python3-venv), or uv.' >&2; exit 1; }
+	@$(VENV)/.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/uv.lock
+	@touch $@
+
+# It knows by itself whether there is anything to do, and the API works without it.
+.PHONY: graphiql
+graphiql: | $(UV)
+	@UV="$(or $(UV_FOUND),$(CURDIR)/$(UV))" sh schema/graphiql/install.sh
+
+$(CHATTERBOT): examples/chatterbot.lock examples/chatterbot.py $(VENV)/.runtime
+	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r examples/chatterbot.lock
+	@$(PY) examples/chatterbot.py $@
