@@ -45,3 +45,10 @@ def test_every_file_it_links_exists() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert len(links) >= 5
     assert [link for link in links if not (CHECKOUT / link).exists()] == []
+
+
+def test_the_quoted_operations_are_those_of_the_examples() -> None:
+    examples = (CHECKOUT / "examples" / "operations.graphql").read_text(encoding="utf-8")
+    quoted = re.findall(r"```graphql\n(.*?)```", README, re.DOTALL)
+    assert len(quoted) >= 3
+    assert [operation for operation in quoted if operation not in examples] == []
