@@ -29,6 +29,12 @@ demo: $(VENV)/.runtime graphiql $(if $(filter chatterbot,$(DATA)),$(CHATTERBOT))
 serve: $(VENV)/.runtime graphiql ## Start the server alone
 	@$(PY) -m server serve
 
+.PHONY: mlflow-ui
+mlflow-ui: $(UV) ## Browse the runs and models in MLflow's own pages, installed beside everything else [PORT=5000]
+	@version=$$(sed -n 's/^mlflow-skinny==\([0-9.]*\).*/\1/p' requirements.lock); \
+	MLFLOW_DISABLE_TELEMETRY=true $(UV) tool run --from "mlflow==$$version" mlflow ui --port $(or $(PORT),5000) --backend-store-uri \
+		"$${TUNEGRAPH_MLFLOW_TRACKING_URI:-sqlite:///$${TUNEGRAPH_DATA_DIR:-.tunegraph}/mlflow/mlflow.db}"
+
 .PHONY: migrate
 migrate: $(VENV)/.runtime ## Bring the database to the tables of this version
 	@$(PY) -m server migrate
@@ -49,14 +55,18 @@ test: $(VENV)/.dev graphiql ## Run all tests [PG_BIN=folder with the programs of
 	@$(PY) -m pytest -n 2 --dist loadgroup
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## Run the tests that need no database
-	@$(PY) -m pytest -m "not database and not e2e"
+test-fast: $(VENV)/.dev ## Run the tests that take seconds: without a database, a training, MLflow or a browser
+	@$(PY) -m pytest -n 2 -m "not database and not e2e" $(addprefix --ignore=tests/,server/registry server/trainers browser)
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Run the tests that start, stop and kill the real program [PG_BIN=folder]
 	@$(PY) -m pytest -m e2e
 
 ##@ Develop
+
+.PHONY: screenshot
+screenshot: $(VENV)/.dev graphiql ## Follow a job in GraphiQL in headless Chromium, without the internet, and take docs/graphiql.png
+	@$(PY) -m tests.browser.of_a_job
 
 .PHONY: schema
 schema: $(VENV)/.dev ## Write schema/schema.graphql from the code

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphql import (
     DocumentNode,
     GraphQLError,
+    GraphQLFormattedError,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -15,18 +16,18 @@ from graphql import (
     validate,
 )
 
-from schema.limits import MOST_TOKENS, refuse_too_much
+from schema.limits import MOST_COMMENTS, MOST_TOKENS, refuse_too_much
 
-KEPT = 512
-LONGEST_KEPT = 64 * 1024  # characters; a longer one is read anew each time
+MOST_KEPT = 256 * 1024  # characters of text; a document in memory is 50 to 400 times as many bytes
+LONGEST_KEPT = 32 * 1024  # a longer one is read anew each time
 MOST_ERRORS = 10
 
 
 class Refusal(Exception):
-    """A request that was not executed, and why."""
+    """A request that was not executed, and why, in the form that clients get."""
 
-    def __init__(self, errors: Sequence[GraphQLError]) -> None:
-        super().__init__("; ".join(error.message for error in errors))
+    def __init__(self, errors: Sequence[GraphQLFormattedError]) -> None:
+        super().__init__("; ".join(error["message"] for error in errors))
         self.errors = list(errors)
 
 
@@ -44,44 +45,49 @@ class Operation:
 
 
 class Documents:
-    """The documents of one schema, the least recently used given up first. Refusals are kept too."""
+    """The documents of one schema, the least recently used given up first. Refusals are kept too, as their errors."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._kept: OrderedDict[str, DocumentNode | Refusal] = OrderedDict()
+        self._known: OrderedDict[str, DocumentNode | tuple[GraphQLFormattedError, ...]] = OrderedDict()
+        self._size = 0
 
     def operation(self, text: str, name: str | None) -> Operation:
         """The operation to execute. Raises `Refusal` for a text that is no valid document, or names none."""
         document = self._document(text)
         definition = get_operation_ast(document, name)
         if definition is None:
-            raise Refusal([GraphQLError(_which(document, name))])
+            raise Refusal([{"message": _which(document, name)}])
         return Operation(document, definition)
 
     def _document(self, text: str) -> DocumentNode:
-        known = self._kept.get(text)
+        known = self._known.get(text)
         if known is None:
             known = self._read(text)
-            if len(text) <= LONGEST_KEPT:
-                self._kept[text] = known
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
+            self._keep(text, known)
         else:
-            self._kept.move_to_end(text)
-        if isinstance(known, Refusal):
-            raise Refusal(known.errors)
+            self._known.move_to_end(text)
+        if isinstance(known, tuple):
+            raise Refusal(known)
         return known
 
-    def _read(self, text: str) -> DocumentNode | Refusal:
+    def _keep(self, text: str, known: DocumentNode | tuple[GraphQLFormattedError, ...]) -> None:
+        if len(text) > LONGEST_KEPT:
+            return
+        self._known[text] = known
+        self._size += len(text)
+        while self._size > MOST_KEPT:
+            oldest, _ = self._known.popitem(last=False)
+            self._size -= len(oldest)
+
+    def _read(self, text: str) -> DocumentNode | tuple[GraphQLFormattedError, ...]:
         try:
-            document = parse(text, max_tokens=MOST_TOKENS)
+            document = parse(text, max_lexical_tokens=MOST_TOKENS, max_comments=MOST_COMMENTS)
             refuse_too_much(document)
         except GraphQLError as error:
-            return Refusal([error])
-        except RecursionError:
-            return Refusal([GraphQLError("the document is nested too deeply")])
+            return (error.formatted,)
         errors = validate(self._schema, document, max_errors=MOST_ERRORS)
-        return Refusal(errors) if errors else document
+        return tuple(error.formatted for error in errors) or document
 
 
 def _which(document: DocumentNode, name: str | None) -> str:

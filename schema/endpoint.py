@@ -1,5 +1,6 @@
 """GraphQL over HTTP, server-sent events and WebSocket, and GraphiQL for browsers, as one ASGI application."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,48 +16,50 @@ from schema.context import Context
 from schema.execution import Execution
 from schema.ide import Ide
 from schema.reads.plans import Plans
+from schema.timing import Timing
 from schema.websocket import Conversation
 from server.domain.caller import LOCAL
 from server.services.assembly import Services
 
 PATH: Final = "/graphql"
 OPERATIONS: Final = Path(__file__).parents[1] / "examples" / "operations.graphql"
+TIMING: Final = Timing()
 
 
 class Endpoint:
     """What stands at /graphql."""
 
-    def __init__(self, services: Services, ide: Ide) -> None:
+    def __init__(self, services: Services, ide: Ide, timing: Timing) -> None:
         self._execution = Execution(build())
         self._services = services
         self._plans = Plans()
         self._ide = ide
+        self._timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or converse over one socket."""
         if scope["type"] == "websocket":
-            await Conversation(WebSocket(scope, receive, send), self._execution, self._context()).run()
+            socket = WebSocket(scope, receive, send)
+            await Conversation(socket, self._execution, self._context(), self._timing).run()
             return
-        try:
+        with suppress(ClientDisconnect):
             response = await self._respond(Request(scope, receive))
-        except ClientDisconnect:
-            return
-        await response(scope, receive, send)
+            await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         if request.method in {"GET", "HEAD"} and http.accepts_html(request):
             return await self._ide.page()
-        return await http.respond(request, self._execution, self._context())
+        return await http.respond(request, self._execution, self._context(), self._timing)
 
     def _context(self) -> Context:
         """Who asks is decided here; without an identity mode the server listens on loopback only."""
         return Context(LOCAL, self._services, self._plans)
 
 
-def create_endpoint(services: Services) -> ASGIApp:
+def create_endpoint(services: Services, timing: Timing = TIMING) -> ASGIApp:
     """The application that serves /graphql and all below it."""
     ide = Ide(endpoint=PATH, assets_path=f"{PATH}/assets", operations=OPERATIONS.read_text(encoding="utf-8"))
-    endpoint = Endpoint(services, ide)
+    endpoint = Endpoint(services, ide, timing)
     return Router(
         [
             Mount(f"{PATH}/assets", ide.assets),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from server.domain.errors import Refused
 
@@ -22,20 +22,41 @@ def refusal_as_error() -> Iterator[None]:
 
 def is_for_clients(error: GraphQLError) -> bool:
     """Whether an error was worded for clients: by the schema's rules, or by us with a code."""
-    return error.original_error is None or isinstance(error.original_error, GraphQLError)
+    cause = error.original_error
+    if cause is None:
+        return True
+    if not isinstance(cause, GraphQLError):
+        return False
+    return error.path is None or "code" in (cause.extensions or {}) or _is_of_an_argument(cause)
+
+
+def _is_of_an_argument(cause: GraphQLError) -> bool:
+    """Whether a field failed because a variable does not fit its argument: then an error points at the variable.
+
+    Errors about what a field came to point at the field or at nothing; those are ours.
+    """
+    return any(not isinstance(node, FieldNode) for node in cause.nodes or ())
 
 
 def masked(error: GraphQLError) -> GraphQLError:
-    """An error without what it gives away; the log has the rest under the request's id."""
-    if is_for_clients(error):
-        return error
-    correlation = structlog.contextvars.get_contextvars().get("request_id")
-    structlog.get_logger().error("a field failed", path=error.path, exc_info=error.original_error)
+    """An error without what it gives away, and with a code if a field has it; the log has the rest."""
+    if not is_for_clients(error):
+        correlation = structlog.contextvars.get_contextvars().get("request_id")
+        structlog.get_logger().error("a field failed", path=error.path, exc_info=error.original_error)
+        return _reworded(
+            error, UNEXPECTED, {"code": "INTERNAL_ERROR"} | ({"requestId": correlation} if correlation else {})
+        )
+    if error.path is not None and "code" not in (error.extensions or {}):
+        return _reworded(error, error.message, {"code": "INVALID_ARGUMENT"})
+    return error
+
+
+def _reworded(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:
     return GraphQLError(
-        UNEXPECTED,
+        message,
         nodes=error.nodes,
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions={"code": "INTERNAL_ERROR"} | ({"requestId": correlation} if correlation else {}),
+        extensions=extensions,
     )

@@ -1,6 +1,6 @@
 """Executing an operation, whichever way it came in: the same context, the same errors."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -59,19 +59,24 @@ class Execution:
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
-        if prepared.operation.type is not OperationType.SUBSCRIPTION:
-            yield await self.answer(prepared, context)
-            return
         try:
-            async with aclosing(await self._subscribed(prepared, context)) as results:
+            if prepared.operation.type is not OperationType.SUBSCRIPTION:
+                yield await self.answer(prepared, context)
+                return
+            results = await self._subscribed(prepared, context)
+            if isinstance(results, ExecutionResult):
+                yield unexecuted(results.errors or ())
+                return
+            async with aclosing(results):
                 async for result in results:
                     yield formatted(result)
-        except GraphQLError as error:
-            yield formatted(ExecutionResult(None, [error]))
         except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this stream alone)
-            yield formatted(ExecutionResult(None, [GraphQLError(str(error), original_error=error)]))
+            yield failed(error)
 
-    async def _subscribed(self, prepared: Prepared, context: Context) -> AsyncGenerator[ExecutionResult]:
+    async def _subscribed(
+        self, prepared: Prepared, context: Context
+    ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
+        """The results of each event, or the one that says why there are none."""
         stream = subscribe(
             self._schema,
             prepared.operation.document,
@@ -79,32 +84,38 @@ class Execution:
             variable_values=dict(prepared.variables),
             operation_name=_name(prepared.operation),
         )
-        results = await stream if isawaitable(stream) else stream
-        if isinstance(results, ExecutionResult):
-            return _only(results)
-        return cast("AsyncGenerator[ExecutionResult]", results)
-
-
-async def _only(result: ExecutionResult) -> AsyncGenerator[ExecutionResult]:
-    yield result
+        return cast(
+            "AsyncGenerator[ExecutionResult] | ExecutionResult", await stream if isawaitable(stream) else stream
+        )
 
 
 def formatted(result: ExecutionResult) -> Answer:
     """A result as clients get it: errors masked, and no `data` where nothing was executed."""
-    if not result.errors:
+    errors = result.errors or ()
+    if not errors:
         return {"data": result.data}
-    errors = [masked(error).formatted for error in result.errors]
-    executed = result.data is not None or any(error.path for error in result.errors)
-    return {"errors": errors, "data": result.data} if executed else {"errors": errors}
+    executed = result.data is not None or any(error.path for error in errors)
+    return unexecuted(errors) | ({"data": result.data} if executed else {})
+
+
+def unexecuted(errors: Sequence[GraphQLError]) -> Answer:
+    """The answer of an operation that ended outside any of its fields."""
+    return {"errors": [masked(error).formatted for error in errors]}
+
+
+def failed(error: Exception) -> Answer:
+    """The answer of an operation that something unforeseen ended."""
+    worded = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+    return unexecuted([worded])
 
 
 def refused(refusal: Refusal) -> Answer:
     """The answer to a request that was not executed."""
-    return {"errors": [error.formatted for error in refusal.errors]}
+    return {"errors": refusal.errors}
 
 
 def _refusal(message: str) -> Refusal:
-    return Refusal([GraphQLError(message, extensions={"code": "BAD_REQUEST"})])
+    return Refusal([{"message": message, "extensions": {"code": "BAD_REQUEST"}}])
 
 
 def _name(operation: Operation) -> str | None:

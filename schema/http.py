@@ -1,42 +1,38 @@
 """GraphQL over HTTP (https://graphql.github.io/graphql-over-http/), and over server-sent events.
 
 Status codes follow the specification's `application/graphql-response+json`: 400 when nothing was executed. A client
-that accepts only `application/json` gets 200 for a well-formed request, whatever the document.
+that takes only `application/json` gets 200 for a well-formed request, whatever the document.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
 from typing import Any, Final
 
-from graphql import GraphQLError, OperationType
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from graphql import OperationType
+from starlette.requests import Request
+from starlette.responses import Response
 
+from schema import negotiation
 from schema.context import Context
+from schema.disconnect import unless_gone
 from schema.documents import Refusal
-from schema.execution import Answer, Execution, Prepared, refused
+from schema.event_stream import EventStream
+from schema.execution import Execution, Prepared, refused
+from schema.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accepted
+from schema.timing import Timing
+from schema.wire import NotJson, decode, encode
 
-JSON: Final = "application/json"
-GRAPHQL_JSON: Final = "application/graphql-response+json"
-EVENT_STREAM: Final = "text/event-stream"
-KEEP_ALIVE: Final = 15.0  # seconds between comments on a silent stream: proxies drop idle connections
+METHODS: Final = "GET, POST"
 
 
-@dataclass(frozen=True, slots=True)
 class HttpError(Exception):
     """A request that is no GraphQL request."""
 
-    status: int
-    message: str
-    allow: str | None = None
-
-
-def encode(data: object) -> bytes:
-    """JSON in UTF-8."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    def __init__(self, status: HTTPStatus, message: str, allow: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"errors": [{"message": message, "extensions": {"code": status.name}}]}
+        self.headers = {"Allow": allow} if allow else {}
 
 
 def accepts_html(request: Request) -> bool:
@@ -44,128 +40,68 @@ def accepts_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and "query" not in request.query_params
 
 
-async def respond(request: Request, execution: Execution, context: Context) -> Response:
-    """The response to a GraphQL request over HTTP."""
-    media_type = JSON
+async def respond(request: Request, execution: Execution, context: Context, timing: Timing) -> Response:
+    """The response to a GraphQL request over HTTP. Raises ClientDisconnect, after it has given up the work."""
+    accepted = negotiation.accepted(request.headers.getlist("accept"))
     try:
-        media_type = _negotiated(request)
-        payload = await _payload(request)
-        prepared = execution.prepare(payload)
-        _refuse_unsafe(request, prepared, media_type)
+        _refuse_unacceptable(accepted)
+        prepared = execution.prepare(await _payload(request))
+        _refuse_unsafe(request, prepared, accepted)
     except HttpError as error:
-        headers = {"Allow": error.allow} if error.allow else None
-        body = {"errors": [{"message": error.message}]}
-        return Response(encode(body), error.status, headers, _plain(media_type))
+        return _response(error.body, error.status, accepted.refusal, error.headers)
     except Refusal as refusal:
-        malformed = any((error.extensions or {}).get("code") == "BAD_REQUEST" for error in refusal.errors)
-        status = 200 if media_type == JSON and not malformed else 400
-        return Response(encode(refused(refusal)), status, None, _plain(media_type))
-    if media_type == EVENT_STREAM:
-        events = _events(execution.answers(prepared, context))
-        return StreamingResponse(events, media_type=EVENT_STREAM, headers={"Cache-Control": "no-cache"})
-    answer = await _unless_gone(request, execution.answer(prepared, context))
-    status = 400 if "data" not in answer and media_type == GRAPHQL_JSON else 200
-    return Response(encode(answer), status, None, media_type)
+        well_formed = all(error.get("extensions", {}).get("code") != "BAD_REQUEST" for error in refusal.errors)
+        lenient = well_formed and accepted.refusal == JSON
+        return _response(refused(refusal), HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST, accepted.refusal)
+    if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
+        return EventStream(execution.answers(prepared, context), timing.comment_every)
+    answer = await unless_gone(request.receive, execution.answer(prepared, context))
+    failed = "data" not in answer and accepted.single == GRAPHQL_JSON
+    return _response(answer, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
 
 
-def _plain(media_type: str) -> str:
-    """What an answer comes in that was to be a stream and is none."""
-    return GRAPHQL_JSON if media_type == EVENT_STREAM else media_type
-
-
-def _negotiated(request: Request) -> str:
-    """The media type to answer in; what a client refuses with q=0 is not looked at."""
-    wanted = request.headers.get("accept") or "*/*"
-    ranges = [part.partition(";")[0].strip().lower() for part in wanted.split(",")]
-    if EVENT_STREAM in ranges:
-        return EVENT_STREAM
-    if GRAPHQL_JSON in ranges:
-        return GRAPHQL_JSON
-    if {JSON, "application/*", "*/*"} & set(ranges):
-        return JSON
-    raise HttpError(406, f"answers come as {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}")
+def _response(body: object, status: HTTPStatus, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(encode(body), status, {"Vary": "Accept", **(headers or {})}, f"{media_type}; charset=utf-8")
 
 
 async def _payload(request: Request) -> Any:  # noqa: ANN401  (whatever a client sent)
     if request.method == "GET":
         return _from_query(request)
     if request.method != "POST":
-        raise HttpError(405, "GraphQL is asked by GET or POST", "GET, POST")
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.partition("charset=")[2].strip(' "').lower()
-    if kind.strip().lower() != JSON or charset not in {"", "utf-8"}:
-        raise HttpError(415, f"the request's Content-Type must be {JSON} in UTF-8")
-    try:
-        return _decode(await request.body())
-    except ClientDisconnect:
-        raise HttpError(400, "the client went away") from None
+        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "GraphQL is asked by GET or POST", METHODS)
+    described = Message()
+    described["Content-Type"] = request.headers.get("content-type", "")
+    if described.get_content_type() != JSON or described.get_content_charset("utf-8") not in {"utf-8", "utf8"}:
+        message = f"the request's Content-Type must be {JSON} in UTF-8"
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+    return _decoded(await request.body(), "the request's body")
 
 
 def _from_query(request: Request) -> dict[str, Any]:
-    found: dict[str, Any] = dict(request.query_params)
+    """The parameters in the address; one that is empty is as good as left out."""
+    found: dict[str, Any] = {name: value for name, value in request.query_params.items() if value}
     for name in ("variables", "extensions"):
-        if found.get(name):
-            found[name] = _decode(found[name].encode(errors="surrogatepass"))
-        else:
-            found.pop(name, None)
+        if name in found:
+            found[name] = _decoded(found[name], name)
     return found
 
 
-def _decode(body: bytes) -> Any:  # noqa: ANN401
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
+def _decoded(text: str | bytes, what: str) -> Any:  # noqa: ANN401
     try:
-        return json.loads(body.decode(), parse_constant=refuse)
-    except (ValueError, RecursionError):
-        raise HttpError(400, "the request's body is not valid JSON in UTF-8") from None
+        return decode(text)
+    except NotJson:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{what} is not valid JSON in UTF-8") from None
 
 
-def _refuse_unsafe(request: Request, prepared: Prepared, media_type: str) -> None:
+def _refuse_unacceptable(accepted: Accepted) -> None:
+    if accepted.single is None and not accepted.stream:
+        raise HttpError(HTTPStatus.NOT_ACCEPTABLE, f"answers come as {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}")
+
+
+def _refuse_unsafe(request: Request, prepared: Prepared, accepted: Accepted) -> None:
     kind = prepared.operation.type
-    if request.method == "GET" and kind is not OperationType.QUERY:
-        raise HttpError(405, f"a {kind.value} can't be asked by GET", "POST")
-    if kind is OperationType.SUBSCRIPTION and media_type != EVENT_STREAM:
+    if request.method == "GET" and kind is OperationType.MUTATION:
+        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "a mutation can't be asked by GET", "POST")
+    if kind is OperationType.SUBSCRIPTION and not accepted.stream:
         message = f"a subscription needs a WebSocket, or Accept: {EVENT_STREAM}"
-        raise Refusal([GraphQLError(message, prepared.operation.definition, extensions={"code": "BAD_REQUEST"})])
-
-
-async def _unless_gone(request: Request, answer: Coroutine[Any, Any, Answer]) -> Answer:
-    """The answer; a client that goes away takes the work on it along."""
-    work = asyncio.ensure_future(answer)
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        return work.result()
-    finally:
-        work.cancel()
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _events(answers: AsyncGenerator[Answer]) -> AsyncIterator[bytes]:
-    """Server-sent events in "distinct connections" mode: next …, complete; and a comment now and then on the way."""
-    async with aclosing(answers):
-        following = asyncio.ensure_future(anext(answers, None))
-        try:
-            while True:
-                done, _ = await asyncio.wait({following}, timeout=KEEP_ALIVE)
-                if not done:
-                    yield b":\n\n"
-                    continue
-                answer = following.result()
-                if answer is None:
-                    break
-                yield b"event: next\ndata: " + encode(answer) + b"\n\n"
-                following = asyncio.ensure_future(anext(answers, None))
-        finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await following
-    yield b"event: complete\ndata:\n\n"
+        raise HttpError(HTTPStatus.BAD_REQUEST, message)

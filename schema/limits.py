@@ -1,5 +1,7 @@
-"""What a document may ask for, known before it is validated: one walk, each fragment once."""
+"""What a document may ask for, known before it is validated: one walk that gives up where it would get too long."""
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphql import (
@@ -14,65 +16,91 @@ from graphql import (
 )
 
 MOST_TOKENS = 15_000
-MOST_FIELDS = 5_000
+MOST_COMMENTS = 5_000
+MOST_SELECTIONS = 5_000
+MOST_REPEATS = 20_000
 DEEPEST = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
-    """How many fields a selection has with its fragments opened, and how deep they lie."""
+class Opened:
+    """A selection set, and the fragments that it stands in: one that comes again is a cycle, which validation words."""
 
-    fields: int
-    depth: int
+    selections: SelectionSetNode
+    within: frozenset[str] = frozenset()
 
 
 def refuse_too_much(document: DocumentNode) -> None:
-    """Raise a `GraphQLError` for a document with an operation beyond the limits."""
-    fragments = {
-        definition.name.value: definition
-        for definition in document.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-    known: dict[str, Weight] = {}
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            _refuse(_weigh(definition.selection_set, fragments, known), definition)
+    """Raise a `GraphQLError` for a document beyond the limits.
+
+    Fragments are opened wherever they are spread, and those that no operation spreads are weighed as well, because
+    validation looks at them. Fields of one name in one place, and fragments in one place, count as often as
+    validation compares them with each other.
+    """
+    _Walk(document).run()
 
 
-def _refuse(weight: Weight, operation: OperationDefinitionNode) -> None:
-    if weight.fields > MOST_FIELDS:
-        message = f"the operation asks for more than {MOST_FIELDS} fields; ask for less at once"
-    elif weight.depth > DEEPEST:
-        message = f"the operation is more than {DEEPEST} levels deep; ask for less at once"
-    else:
-        return
-    raise GraphQLError(message, operation, extensions={"code": "TOO_COMPLEX"})
+class _Walk:
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        self._unused = set(self._fragments)
+        self._selections = 0
+        self._repeats = 0
 
+    def run(self) -> None:
+        for operation in self._operations:
+            self._descend(Opened(operation.selection_set))
+        while self._unused:
+            name = self._unused.pop()
+            self._descend(Opened(self._fragments[name].selection_set, frozenset({name})))
 
-def _weigh(
-    selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode], known: dict[str, Weight]
-) -> Weight:
-    fields, depth = 0, 0
-    for node in selections.selections:
-        match node:
-            case FieldNode(selection_set=SelectionSetNode() as inner):
-                inside = _weigh(inner, fragments, known)
-                below = Weight(inside.fields + 1, inside.depth + 1)
-            case FieldNode():
-                below = Weight(1, 1)
-            case InlineFragmentNode(selection_set=inner):
-                below = _weigh(inner, fragments, known)
-            case FragmentSpreadNode(name=name):
-                below = _fragment(name.value, fragments, known)
-            case _:
-                continue
-        fields, depth = min(fields + below.fields, MOST_FIELDS + 1), max(depth, below.depth)
-    return Weight(fields, depth)
+    def _descend(self, root: Opened) -> None:
+        """Look at places one by one: a place is all that is selected under one path of names, wherever it stands."""
+        places = [(1, [root])]
+        while places:
+            depth, merged = places.pop()
+            names: Counter[str] = Counter()
+            below: defaultdict[str, list[Opened]] = defaultdict(list)
+            for field, within in self._fields(merged):
+                name = (field.alias or field.name).value
+                self._repeats += names[name]
+                names[name] += 1
+                if field.selection_set is not None:
+                    below[name].append(Opened(field.selection_set, within))
+                self._refuse_beyond_limits(depth)
+            places += [(depth + 1, inner) for inner in below.values()]
 
+    def _fields(self, merged: list[Opened]) -> Iterator[tuple[FieldNode, frozenset[str]]]:
+        """The fields of one place, those of its fragments among them; each fragment once."""
+        waiting, spread = list(merged), set[str]()
+        while waiting:
+            opened = waiting.pop()
+            for node in opened.selections.selections:
+                self._selections += 1
+                if isinstance(node, FieldNode):
+                    yield node, opened.within
+                elif isinstance(node, FragmentSpreadNode):
+                    name = node.name.value
+                    if name in self._fragments and name not in opened.within and name not in spread:
+                        self._repeats += len(spread)
+                        spread.add(name)
+                        self._unused.discard(name)
+                        waiting.append(Opened(self._fragments[name].selection_set, opened.within | {name}))
+                elif isinstance(node, InlineFragmentNode):
+                    waiting.append(Opened(node.selection_set, opened.within))
 
-def _fragment(name: str, fragments: dict[str, FragmentDefinitionNode], known: dict[str, Weight]) -> Weight:
-    if name not in known:
-        known[name] = Weight(0, 0)  # a cycle weighs nothing more: validation words the error
-        if name in fragments:
-            known[name] = _weigh(fragments[name].selection_set, fragments, known)
-    return known[name]
+    def _refuse_beyond_limits(self, depth: int) -> None:
+        if self._selections > MOST_SELECTIONS:
+            excess = f"asks for more than {MOST_SELECTIONS} fields"
+        elif self._repeats > MOST_REPEATS:
+            excess = "asks for too much in one place"
+        elif depth > DEEPEST:
+            excess = f"is more than {DEEPEST} levels deep"
+        else:
+            return
+        raise GraphQLError(f"the document {excess}; ask for less at once", extensions={"code": "TOO_COMPLEX"})

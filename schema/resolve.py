@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -24,6 +24,7 @@ from schema.context import Context
 from schema.reads.arguments import Request
 from schema.reads.compiler import Compiler, declared, is_read
 from schema.reads.declare import Computed, Relation
+from schema.reads.plans import Place
 from schema.reads.selection import Document
 
 ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
@@ -114,14 +115,12 @@ async def answer(
     variables = info.variable_values
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
     request = Request(context.caller, coerced, key)
-    place = (*_places(info.field_nodes), type_name)
+    place = _place(info.field_nodes, type_name)
     plan = context.plans.find(place, request, Document(info.schema, cast("Mapping[str, Any]", info.fragments)), value)
     found = await plan.run(context.services.database.reads, request)
     return None if found is None else json.loads(found)
 
 
-def _places(nodes: Sequence[FieldNode]) -> Iterator[Hashable]:
-    """The text of a document, and where in it the nodes begin: a root field may be merged from others each time."""
-    for node in nodes[:1]:
-        yield node.loc.source.body if node.loc is not None else None
-    yield from (node.loc.start if node.loc is not None else id(node) for node in nodes)
+def _place(nodes: Sequence[FieldNode], type_name: str) -> Place:
+    locations = [node.loc for node in nodes if node.loc is not None]  # a parsed node always has one
+    return Place(locations[0].source.body, tuple(location.start for location in locations), type_name)

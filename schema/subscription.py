@@ -14,7 +14,7 @@ from schema.reads.arguments import Arguments
 from schema.reads.compiler import Compiler
 from schema.reads.cursors import decode
 from schema.resolve import Ref, answer
-from schema.types.events import EVENTS, TrainingJobEvent
+from schema.types.events import EVENT, EVENTS, TrainingJobEvent
 from schema.types.inputs import TrainingJobFilter
 from schema.types.jobs import TrainingJob
 from server.storage import tables
@@ -42,7 +42,7 @@ async def training_job_events(
     ] = strawberry.UNSET,
 ) -> AsyncGenerator[TrainingJobEvent, None]:
     """Each event once, in order."""
-    start = decode(after, EVENTS.tag, "after")[0] if after else 0
+    start = decode(after, EVENTS, [EVENT.sequence.type], "after")[0] if after else 0
     with refusal_as_error():
         async with aclosing(info.context.services.following.events(job_id, start)) as events:
             async for event_id in events:

@@ -11,6 +11,7 @@ import structlog
 from server.domain import backoff
 from server.domain.status import TrainerKind
 from server.events import Bus, Watch
+from server.services.calls import brief
 from server.services.reconcile import Reconciler
 from server.storage import claims
 from server.storage.claims import Claim, Work
@@ -84,7 +85,7 @@ async def _poll_lane(reconciler: Reconciler, bus: Bus, stop: asyncio.Event, lane
                 except Exception as error:  # noqa: BLE001  (the database may be back at the next attempt)
                     failures += 1
                     sleep = backoff.delay(failures, first=0.1, longest=LONGEST_RETRY, draw=draw)
-                    log.warning("the poller can't claim jobs", failures=failures, error=str(error))
+                    log.warning("the poller can't claim jobs", failures=failures, error=brief(error))
                 await _wait(stop, due, under_way, sleep, full=len(under_way) >= lane.places)
     finally:
         await _end(under_way, GRACE if stop.is_set() else 0)

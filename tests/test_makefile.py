@@ -84,7 +84,7 @@ def project(tmp_path: Path) -> Project:
 
 
 SERVE = ["graphiql", "python -m server serve"]
-FAST_TESTS = ["python -m pytest -m not database and not e2e"]
+FAST_TESTS = ["python -m pytest -n 2 -m not database and not e2e"]
 COMPILE = "python -m compileall -q server schema"
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,33 +25,25 @@ def cursor(order: Order, row: Row) -> ColumnElement[str]:
 def beyond(order: Order, row: Row, arguments: Arguments, name: str, *, greater: bool) -> ColumnElement[bool]:
     """The condition that a row lies behind (or before) the row of a cursor argument."""
     columns = [row.c[column] for column in order.columns]
-    bounds = [
-        arguments.bind(column.type, name, of=_part(order, index, name, column.type))
-        for index, column in enumerate(columns)
-    ]
+    types = [column.type for column in columns]
+    bounds = [arguments.bind(type_, name, of=_part(index, order, types, name)) for index, type_ in enumerate(types)]
     here, there = tuple_(*columns), tuple_(*bounds)
     return here > there if greater else here < there
 
 
-def _part(order: Order, index: int, name: str, type_: TypeEngine[Any]) -> Callable[[Any], object]:
-    def part(text: Any) -> object:  # noqa: ANN401  (what the client sent)
-        found = decode(text, order.tag, name)
-        if len(found) != len(order.columns):
-            raise _bad(name)
-        return _checked(found[index], type_, name)
-
-    return part
+def _part(index: int, order: Order, types: Sequence[TypeEngine[Any]], name: str) -> Callable[[Any], object]:
+    return lambda text: decode(text, order, types, name)[index]
 
 
-def decode(text: str, tag: str, name: str) -> list[Any]:
-    """The order values in a cursor of this order. Raises `BadArgument` for any other text."""
+def decode(text: str, order: Order, types: Sequence[TypeEngine[Any]], name: str) -> list[Any]:
+    """The order values in a cursor of this order, of these types. Raises `BadArgument` for any other text."""
     try:
         found = json.loads(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error, RecursionError):
         raise _bad(name) from None
-    if not isinstance(found, list) or not found or found[0] != tag:
+    if not isinstance(found, list) or len(found) != len(types) + 1 or found[0] != order.tag:
         raise _bad(name)
-    return found[1:]
+    return [_checked(part, type_, name) for part, type_ in zip(found[1:], types, strict=True)]
 
 
 def _checked(found: object, type_: TypeEngine[Any], name: str) -> object:

@@ -1,4 +1,4 @@
-"""Compiled statements, kept: by document, operation and place, and by whatever the compiler asked of a request."""
+"""Compiled statements, kept: by their place in a document, and by whatever the compiler asked of a request."""
 
 import re
 from collections import Counter, OrderedDict
@@ -15,8 +15,11 @@ from schema.reads.arguments import Fill, Question, Recorder, Request
 from schema.reads.compiler import Compiler
 from schema.reads.selection import Document
 
-MOST_PLACES = 512
 MOST_SHAPES = 32
+MOST_KEPT = 32 * 1024 * 1024  # bytes, by the measured sizes below
+CHARACTER_OF_TEXT = 120  # bytes that a document takes: its nodes refer to all its tokens, and plans refer to its nodes
+CHARACTER_OF_SQL = 3
+QUESTION = 500
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
 
@@ -28,6 +31,11 @@ class Plan:
     fills: tuple[Fill, ...]
     asked: tuple[tuple[Question, Hashable], ...]
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, roughly."""
+        return len(self.sql) * CHARACTER_OF_SQL + len(self.asked) * QUESTION
+
     def serves(self, request: Request) -> bool:
         """Whether a request compiles to this plan; asked in order, so each question is put where it makes sense."""
         return all(question(request) == answer for question, answer in self.asked)
@@ -38,14 +46,32 @@ class Plan:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A field in a document: the text, where the nodes begin that are merged in it, and the type that they select from.
+
+    A field at the root may be merged from other nodes each time, as @skip and @include will have it.
+    """
+
+    text: str
+    starts: tuple[int, ...]
+    type: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes its plans keep, roughly, however many they are."""
+        return len(self.text) * CHARACTER_OF_TEXT
+
+
 class Plans:
-    """The plans of one server, the least recently used place given up first."""
+    """The plans of one server, the least recently used places given up first."""
 
     def __init__(self) -> None:
-        self._places: OrderedDict[Hashable, list[Plan]] = OrderedDict()
+        self._places: OrderedDict[Place, list[Plan]] = OrderedDict()
+        self._size = 0
 
     def find(
-        self, place: Hashable, request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]
+        self, place: Place, request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]
     ) -> Plan:
         """The plan for a place in a document, compiled when no kept one serves."""
         for plan in self._places.get(place, ()):
@@ -53,13 +79,19 @@ class Plans:
                 self._places.move_to_end(place)
                 return plan
         plan = compile_plan(request, document, value)
+        self._keep(place, plan)
+        return plan
+
+    def _keep(self, place: Place, plan: Plan) -> None:
         shapes = self._places.setdefault(place, [])
         self._places.move_to_end(place)
+        self._size += plan.size + (0 if shapes else place.size)
         shapes.insert(0, plan)
-        del shapes[MOST_SHAPES:]
-        while len(self._places) > MOST_PLACES:
-            self._places.popitem(last=False)
-        return plan
+        if len(shapes) > MOST_SHAPES:
+            self._size -= shapes.pop().size
+        while self._size > MOST_KEPT:
+            oldest, given_up = self._places.popitem(last=False)
+            self._size -= oldest.size + sum(plan.size for plan in given_up)
 
 
 def compile_plan(request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]) -> Plan:

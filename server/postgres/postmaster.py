@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 
 from server.postgres.account import Account, spawn
 from server.postgres.binaries import Binaries

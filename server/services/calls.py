@@ -29,3 +29,8 @@ async def answer(call: Awaitable[Answer], *, of: str, within: float) -> Answer:
     except Exception as error:
         log.exception("an adapter failed", of=of)
         raise Unavailable(f"{of} could not be understood ({type(error).__name__})") from error
+
+
+def brief(error: BaseException) -> str:
+    """An error in one line, as logs and events tell it: without the statements and values that some bring along."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]

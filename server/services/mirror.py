@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.domain.errors import Unavailable
 from server.domain.status import TERMINAL, EventType, JobStatus
 from server.registry.registry import LoggedPoint, ModelRegistry, RunFacts
-from server.services.calls import answer
+from server.services.calls import answer, brief
 from server.services.limits import Limits
 from server.storage import jobs, metrics, runs
 from server.storage.events import Entry
@@ -77,7 +77,7 @@ class Mirror:
 
     async def _worth_another(self, job_id: str, failures: int, error: Exception) -> bool:
         """Tell of an outage once in a job's life; a run whose job has ended is not tried for ever."""
-        log.warning("a run could not be brought up to date", job=job_id, failures=failures, error=str(error))
+        log.warning("a run could not be brought up to date", job=job_id, failures=failures, error=brief(error))
         if failures >= LAST_ATTEMPTS:
             async with self._engine.connect() as connection:
                 standing = await jobs.standing(connection, job_id)
@@ -86,7 +86,7 @@ class Mirror:
         if isinstance(error, Unavailable):
             code = {"code": "MLFLOW_UNAVAILABLE"}
             message = f"{REGISTRY} could not be reached; training goes on, and its metrics are sent later"
-            entry = Entry(EventType.ERROR, message, {**code, "reason": str(error)})
+            entry = Entry(EventType.ERROR, message, {**code, "reason": brief(error)})
             async with self._engine.begin() as connection:
                 await jobs.record(connection, job_id, entry, once=code)
         return True

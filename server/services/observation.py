@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import Refused, Unavailable
 from server.domain.status import EventType, JobStatus
-from server.services.calls import answer
+from server.services.calls import answer, brief
 from server.services.findings import Findings, clean, find
 from server.services.runtime import Runtime, guarded, name, overlook, postpone
 from server.storage import jobs, leases, metrics
@@ -153,7 +153,7 @@ async def _log_tail(runtime: Runtime, claim: Claim) -> str | None:
         call = trainer.logs(TrainerJobId(claim.trainer_job_id or ""))
         text = await answer(call, of=name(claim.trainer), within=runtime.limits.logs)
     except (Unavailable, Refused) as error:
-        log.warning("the log of a failed run could not be read", job=claim.job_id, error=str(error))
+        log.warning("the log of a failed run could not be read", job=claim.job_id, error=brief(error))
         return None
     tail = text.encode("utf-8", "replace")[-LOG_TAIL_BYTES:].decode(errors="ignore")
     return clean(tail, LOG_TAIL_BYTES)

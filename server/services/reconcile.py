@@ -11,6 +11,7 @@ import structlog
 from server.domain.errors import Unavailable
 from server.domain.status import JobStatus
 from server.services import cancellation, observation, registration, submission
+from server.services.calls import brief
 from server.services.runtime import Runtime, guarded, postpone
 from server.storage import claims, leases
 from server.storage.claims import Claim, Work
@@ -111,4 +112,4 @@ class Reconciler:
                 async with asyncio.timeout(lease / 3), self.runtime.engine.begin() as connection:
                     await leases.extend(connection, claimed, lease)
             except Exception as error:  # noqa: BLE001  (the next beat may reach the database again)
-                log.warning("a lease could not be renewed", jobs=len(claimed), error=str(error))
+                log.warning("a lease could not be renewed", jobs=len(claimed), error=brief(error))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import Unavailable
 from server.domain.status import EventType, JobStatus, TrainerKind
+from server.services.calls import brief
 from server.services.limits import Limits
 from server.services.mirror import Mirror
 from server.storage import jobs, leases
@@ -19,7 +20,9 @@ from server.storage.events import Entry
 from server.trainers.trainer import Trainer
 
 BLIND_LOOKS = 3
-AWAY = (OSError, OperationalError, InterfaceError)  # how a database that can't be reached shows itself
+EXPORTS_AT_ONCE = 2
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, states, operators
+NOT_ABOUT_THE_JOB = ("08", "53", "55", "57")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -29,6 +32,7 @@ class Runtime:
     """`exports` is the folder in which each job has one for its files.
 
     `out_of_sight` says until when (by the loop's clock) a run that this process can't see is left to others.
+    `exporting` keeps exports, each of which reads for as long as it takes, from using up the database connections.
     """
 
     engine: AsyncEngine
@@ -37,6 +41,7 @@ class Runtime:
     exports: Path
     limits: Limits = field(default_factory=Limits)
     out_of_sight: dict[str, float] = field(default_factory=dict)
+    exporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 
     def trainer(self, claim: Claim) -> Trainer:
         """The trainer of a job. Raises `Unavailable` when this server has none of its kind."""
@@ -108,10 +113,18 @@ async def guarded(runtime: Runtime, claim: Claim, work: Coroutine[None, None, No
     try:
         await work
     except Exception as error:
-        log.exception("the work on a job failed", job=claim.job_id)
-        if isinstance(error, AWAY):
+        if _database_is_away(error):
+            log.warning("the database went away under a job", job=claim.job_id, error=brief(error))
             return  # the lease runs out by itself
+        log.exception("the work on a job failed", job=claim.job_id)
         try:
             await postpone(runtime, claim, Unavailable("something went wrong on this server"), "INTERNAL_ERROR")
         except Exception:
             log.exception("a job could not be given back", job=claim.job_id)
+
+
+def _database_is_away(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return error.connection_invalidated or state.startswith(NOT_ABOUT_THE_JOB)
+    return isinstance(error, OSError)

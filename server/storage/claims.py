@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.status import ACTIVE, JobStatus, TrainerKind
+from server.domain.status import JobStatus, TrainerKind
+from server.storage.jobs import STILL_ACTIVE
 from server.storage.tables import training_jobs as jobs
 
 
@@ -81,7 +82,7 @@ OBSERVABLE = and_(
     jobs.c.status != JobStatus.PENDING.value, jobs.c.cancel_requested_at.is_(None), jobs.c.trained_at.is_(None)
 )
 FREE = and_(
-    jobs.c.status.in_(sorted(status.value for status in ACTIVE)),
+    jobs.c.status.in_(STILL_ACTIVE),
     or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= NOW),
 )
 

@@ -105,4 +105,4 @@ async def latest(connection: AsyncConnection, within: float) -> dict[str, int]:
         .group_by(events.c.job_id)
         .order_by(func.max(events.c.created_at))
     )
-    return dict((await connection.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await connection.execute(statement)}

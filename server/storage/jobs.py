@@ -106,7 +106,7 @@ async def sequences(connection: AsyncConnection, job_ids: Collection[str]) -> di
     """The last sequence of each of these jobs, the one that changed longest ago first."""
     named = jobs.c.id == any_(literal(list(job_ids), ARRAY(Text)))
     statement = select(jobs.c.id, jobs.c.last_sequence).where(named).order_by(jobs.c.updated_at)
-    return dict((await connection.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await connection.execute(statement)}
 
 
 async def submission(connection: AsyncConnection, job_id: str) -> Submission:

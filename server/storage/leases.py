@@ -22,12 +22,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain import channels
-from server.domain.status import ACTIVE
 from server.storage.claims import NOW, Claim, as_seconds, seconds
 from server.storage.events import Entry, telling
+from server.storage.jobs import STILL_ACTIVE
 from server.storage.tables import training_jobs as jobs
-
-STILL_ACTIVE = sorted(status.value for status in ACTIVE)
 
 
 def _held(claims: Sequence[Claim]) -> TableValuedAlias:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from server.commands.demo.client import Client, Data
 
 TOPICS = 40
+BATCH_SIZE = 4  # small, so that an epoch takes its time
 WORDINGS = (
     "How do I {topic}?",
     "What is the way to {topic}?",
@@ -104,7 +105,7 @@ def job_input(training_sheet_id: str, *, epochs: int, **more: object) -> Data:
         "modelName": "office",
         "baseModel": "local/retriever-small",
         "trainer": "LOCAL",
-        "trainingConfig": {"epochs": epochs},
+        "trainingConfig": {"epochs": epochs, "batch_size": BATCH_SIZE},
         **more,
     }
 

@@ -11,8 +11,9 @@ from tests.e2e.program import program
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
 
+MANY = 200  # topics, so that an epoch takes its time
 FOR_EVER = 1000  # epochs: far more than a test waits for
-A_WHILE = 300
+A_WHILE = 100
 TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
@@ -24,7 +25,7 @@ async def test_a_running_job_is_cancelled_and_its_child_is_gone() -> None:
     async with program() as server:
         await server.start()
         async with server.client() as client:
-            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client), epochs=FOR_EVER)
+            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client, MANY), epochs=FOR_EVER)
             await jobs.until(client, job_id, is_training)
             child = trainings.of_job(server.data_dir, job_id)
             assert child is not None
@@ -82,7 +83,7 @@ async def test_a_job_succeeds_though_its_server_is_killed_and_no_event_is_lost_o
         await server.start()
         seen: list[Data] = []
         async with server.client() as client:
-            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client), epochs=A_WHILE)
+            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client, MANY), epochs=A_WHILE)
             watching = asyncio.create_task(watch(client, job_id, seen))
             await jobs.until(client, job_id, is_training)
             before = trainings.of_job(server.data_dir, job_id)
@@ -111,7 +112,7 @@ async def test_a_server_that_is_stopped_leaves_its_training_to_the_next_one() ->
     async with program() as server:
         await server.start()
         async with server.client() as client:
-            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client), epochs=FOR_EVER)
+            job_id = await jobs.create_job(client, await jobs.make_training_sheet(client, MANY), epochs=FOR_EVER)
             await jobs.until(client, job_id, is_training)
         child = trainings.of_job(server.data_dir, job_id)
         assert child is not None

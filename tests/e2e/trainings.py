@@ -1,7 +1,9 @@
 """The processes that train: children of a server, which outlive it."""
 
 import asyncio
+import fcntl
 import os
+import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,35 +11,45 @@ from pathlib import Path
 
 import psutil
 
-from server.trainers.local.run import Run, is_held
-
 GONE_WITHIN = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A process that trains."""
+    """A process that trains. As long as it lives it holds the lock of its run, which has its pid in it."""
 
-    run: Run
+    lock: Path
     pid: int
 
     def is_running(self) -> bool:
-        """It lives, and does what the run's lock stands for."""
-        return is_held(self.run.lock) and psutil.pid_exists(self.pid)
+        return is_held(self.lock) and psutil.pid_exists(self.pid)
 
     def is_gone(self) -> bool:
         """It has let go of its run, and nothing of it is left but perhaps its exit status."""
-        if is_held(self.run.lock):
+        if is_held(self.lock):
             return False
         with suppress(psutil.NoSuchProcess):
             return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
         return True
 
 
+def is_held(lock: Path) -> bool:
+    """Whether some process holds a lock; looking takes it for a moment."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def of_job(data_dir: Path, job_id: str) -> Training | None:
     """The process that trains a job now."""
-    run = Run(data_dir / "runs" / job_id)
-    return Training(run, int(run.lock.read_text())) if is_held(run.lock) else None
+    lock = data_dir / "runs" / job_id / "run.lock"
+    pid = re.search(r"\d+", lock.read_text()) if is_held(lock) else None
+    return Training(lock, int(pid[0])) if pid else None
 
 
 async def gone(training: Training) -> None:

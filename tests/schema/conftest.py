@@ -12,13 +12,16 @@ from graphql import GraphQLSchema
 
 from schema.api import build
 from schema.context import Context
-from schema.execution import Execution
+from schema.documents import Refusal
+from schema.execution import Execution, refused
 from schema.reads.plans import Plans
 from server.domain.caller import LOCAL
+from server.events import Bus
 from server.services.assembly import Services
 from server.services.base_models import BaseModels
 from server.services.curation import Curation
 from server.services.eligibility import Eligibility
+from server.services.following import Following
 from server.storage.database import Database, connect
 from tests.database import DatabaseServer
 from tests.schema.world import World, fill
@@ -29,23 +32,38 @@ READING = 2  # sessions for reads
 class Api:
     """The schema over one database, with the statements that its reads execute."""
 
-    def __init__(self, schema: GraphQLSchema, database: Database) -> None:
+    def __init__(self, schema: GraphQLSchema, database: Database, url: str) -> None:
         self.execution = Execution(schema)
         self.database = database
         self.plans = Plans()
-        self.statements: list[str] = []
+        self.logged: list[LoggedQuery] = []
+        self.bus = Bus(url)  # hears nothing by itself: a test tells its watches
         services = SimpleNamespace(
             database=database,
             curation=Curation(database.engine),
             eligibility=Eligibility(database.engine),
+            following=Following(database.engine, self.bus),
             base_models=BaseModels({}),
         )
         self.context = Context(LOCAL, cast("Services", services), self.plans)
 
+    @property
+    def statements(self) -> list[str]:
+        """What was sent to the sessions for reads, in order."""
+        return [query.query for query in self.logged]
+
     async def execute(self, query: str, **variables: object) -> dict[str, Any]:
         """The answer of an operation, as clients get it."""
-        prepared = self.execution.prepare({"query": query, "variables": variables})
+        try:
+            prepared = self.execution.prepare({"query": query, "variables": variables})
+        except Refusal as refusal:
+            return refused(refusal)
         return await self.execution.answer(prepared, self.context)
+
+    async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
+        """All answers of a subscription that ends by itself."""
+        prepared = self.execution.prepare({"query": query, "variables": variables})
+        return [answer async for answer in self.execution.answers(prepared, self.context)]
 
     async def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """The data of an operation that has no errors."""
@@ -61,19 +79,15 @@ class Api:
 
 
 @asynccontextmanager
-async def opened(schema: GraphQLSchema, url: str) -> AsyncIterator[Api]:
+async def opened(schema: GraphQLSchema, url: str, statement_timeout: float = 10.0) -> AsyncIterator[Api]:
     """The API over the database at an address."""
-    async with connect(url, connections=2 * READING, statement_timeout=10) as database:
-        api = Api(schema, database)
+    async with connect(url, connections=2 * READING, statement_timeout=statement_timeout) as database:
+        api = Api(schema, database, url)
         async with AsyncExitStack() as held:
             for _ in range(READING):
                 connection = await held.enter_async_context(database.reads.acquire())
-                connection.add_query_logger(lambda logged: _note(api, logged))
+                connection.add_query_logger(api.logged.append)
         yield api
-
-
-def _note(api: Api, logged: LoggedQuery) -> None:
-    api.statements.append(logged.query)
 
 
 @pytest.fixture(scope="session")

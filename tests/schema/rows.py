@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.domain.caller import LOCAL
 from server.domain.ids import Kind
 from server.domain.status import TERMINAL, JobStatus, TrainerKind
+from server.services.curation import Curation
 
 Row: TypeAlias = dict[str, Any]
 
@@ -29,6 +31,14 @@ async def add(connection: AsyncConnection, table: Any, rows: Sequence[Row]) -> N
     """Write rows that may have different columns."""
     for row in rows:
         await connection.execute(insert(table).values(**row))
+
+
+async def curated(engine: AsyncEngine) -> tuple[str, str, str]:
+    """The ids of a sheet, a template and a training sheet that joins them."""
+    curation = Curation(engine)
+    sheet = await curation.create_sheet(LOCAL, "s", "EXTERNAL")
+    template = await curation.create_template(LOCAL, "t", None, "{question}")
+    return sheet, template, await curation.create_training_sheet(LOCAL, "ts", sheet, template)
 
 
 def job(number: int, training_sheet_id: str, **changes: Any) -> Row:  # noqa: ANN401  (columns)

@@ -198,9 +198,9 @@ def _numbered(number: int, training_sheet: str, other: str) -> Row:
 
 
 def _frozen(job_id: str, pairs: Sequence[str], labels: tuple[str, str]) -> list[Row]:
-    """Pairs in another order than their sheet's; some stand under an old version of a label, used before the new."""
+    """Pairs in another order than their sheet's; some stand under an old version of a label, used first and last."""
     new, old = labels
-    backed = {1: (old, 1), 2: (new, 2), 3: (old, 1), 5: (new, 2)}
+    backed = {1: (old, 1), 2: (new, 2), 3: (new, 2), 5: (old, 1)}
     return [
         {
             "job_id": job_id,

@@ -59,7 +59,7 @@ class ScriptedRegistry:
         await self._meet("log_model")
         self.models[run_id] = artifact
 
-    async def register(self, run_id: str, name: str, job_id: str) -> str:
+    async def register(self, run_id: str, name: str, job_id: str) -> str:  # noqa: ARG002  (the port's)
         await self._meet("register")
         made = self.versions.setdefault(name, [])
         if job_id not in made:

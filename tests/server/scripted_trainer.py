@@ -23,6 +23,7 @@ from server.trainers.trainer import (
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BASE_MODEL = "scripted/small"
 ARTIFACT = Path("/models/scripted")
+CAPABLE = Capabilities(observe_interval=0.5, observe_batch=100, idempotent_submit=True)
 
 
 def away() -> Unavailable:
@@ -46,7 +47,7 @@ class Fault:
 @dataclass
 class ScriptedTrainer:
     kind: TrainerKind = TrainerKind.LOCAL
-    capabilities: Capabilities = Capabilities(observe_interval=0.5, observe_batch=100, idempotent_submit=True)
+    capabilities: Capabilities = CAPABLE
     runs: dict[str, Observation] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     cancel_works: bool = True
@@ -134,7 +135,7 @@ class ScriptedTrainer:
             self.say(job_id, RunState.CANCELLED, "stopped")
         self._leave(fault)
 
-    async def logs(self, trainer_job_id: TrainerJobId) -> str:
+    async def logs(self, trainer_job_id: TrainerJobId) -> str:  # noqa: ARG002  (the port's)
         self._leave(await self._meet("logs"))
         return self.log_text
 

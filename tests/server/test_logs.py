@@ -56,10 +56,14 @@ def test_json_is_one_object_a_line_with_what_is_bound() -> None:
 def test_libraries_speak_through_the_same_door() -> None:
     stream = configured(log_format="json")
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
-        logging.getLogger("uvicorn.error").warning("connection %d was lost", 7)
-        logging.getLogger("uvicorn.error").info("chatter")
+        logging.getLogger("websockets.server").warning("connection %d was lost", 7)
+        logging.getLogger("websockets.server").info("chatter")
     (line,) = lines(stream)
-    assert (line["event"], line["logger"], line["request_id"]) == ("connection 7 was lost", "uvicorn.error", "r-1")
+    assert (line["event"], line["logger"], line["request_id"]) == (
+        "connection 7 was lost",
+        "websockets.server",
+        "r-1",
+    )
 
 
 def test_an_exception_stays_within_its_line() -> None:

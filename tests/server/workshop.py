@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from server import poller
 from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
 from server.events import Bus
+from server.services.curation import Curation
 from server.services.eligibility import Eligibility
 from server.services.jobs import CreateJob, Jobs
 from server.services.limits import Limits
@@ -22,6 +23,7 @@ from server.services.reconcile import Reconciler
 from server.services.runtime import Runtime
 from server.storage import claims
 from server.storage.claims import Claim
+from server.storage.migrations import driver_url
 from tests.server.scripted_registry import ScriptedRegistry
 from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
 from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
@@ -64,7 +66,7 @@ class Workshop:
         return job_id
 
     async def poll(self, reconciler: Reconciler | None = None) -> int:
-        """One pass over all jobs, as if each were due. Waits for the mirror: its locks would make the pass skip jobs."""
+        """One pass over all jobs, as if each were due; after the mirror, whose locks would make the pass skip some."""
         if not (self.registry.broken or self.registry.held):
             await asyncio.gather(*self.reconciler.runtime.mirror._tasks.values())
         await self.execute("UPDATE training_jobs SET next_poll_at = now()")
@@ -127,12 +129,17 @@ class Workshop:
         await self.eventually(there)
 
     @asynccontextmanager
-    async def another(self, **limits: Any) -> AsyncIterator[Reconciler]:  # noqa: ANN401
-        """Another replica on the same database, trainer and registry."""
+    async def another(
+        self,
+        trainer: ScriptedTrainer | None = None,
+        **limits: Any,  # noqa: ANN401
+    ) -> AsyncIterator[Reconciler]:
+        """Another replica on the same database and registry, with the same trainer or one of its own."""
         runtime = self.reconciler.runtime
         wanted = replace(runtime.limits, **limits)
         mirror = Mirror(self.engine, self.registry, wanted)
-        async with Reconciler(replace(runtime, mirror=mirror, limits=wanted, out_of_sight={})) as reconciler:
+        trainers = {TrainerKind.LOCAL: trainer or self.trainer}
+        async with Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler:
             yield reconciler
 
 
@@ -146,13 +153,25 @@ def succeed(workshop: Workshop, job_id: str, **what: Any) -> None:  # noqa: ANN4
 
 
 @asynccontextmanager
+async def own_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine that outlives an outage, as the server's does."""
+    engine = create_async_engine(driver_url(database_url), pool_size=12, pool_pre_ping=True)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> AsyncIterator[Workshop]:  # noqa: ANN401
     """`changes` are those of the limits; `first_step` and `pairs` beside them."""
     first_step, pairs = changes.pop("first_step", 0.0), changes.pop("pairs", PAIRS)
     limits = Limits(**{"trainer": 5.0, **changes})
     trainer, registry = ScriptedTrainer(), ScriptedRegistry()
-    async with opened(database_url) as desk, Bus(database_url) as bus:
-        await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
+    async with opened(database_url) as opened_desk, own_engine(database_url) as engine, Bus(database_url) as bus:
+        desk = replace(opened_desk, engine=engine, curation=Curation(engine))
+        if pairs:
+            await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
         mirror = Mirror(desk.engine, registry, limits)
         runtime = Runtime(desk.engine, {TrainerKind.LOCAL: trainer}, mirror, folder, limits)
         async with Reconciler(runtime) as reconciler:

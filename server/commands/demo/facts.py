@@ -86,17 +86,17 @@ class Facts:
         return value
 
     def questions(self, count: int) -> list[Question]:
-        """Questions of the validation side, as different as their answers are."""
+        """Questions of the validation side with different answers; first those whose answer others were trained on."""
+        trained = {asked.expected for asked in self._asked("TRAIN")}
         found: dict[str, Question] = {}
-        for pair in self.pairs:
-            messages = pair["qaPair"]["messages"] if pair["qaPair"] else []
-            if pair["split"] == "VALIDATION" and [message["role"] for message in messages[-2:]] == [
-                "user",
-                "assistant",
-            ]:
-                question, answer = (message["content"] for message in messages[-2:])
-                found.setdefault(answer, Question(question, answer))
-        return list(found.values())[:count]
+        for asked in self._asked("VALIDATION"):
+            found.setdefault(asked.expected, asked)
+        return sorted(found.values(), key=lambda asked: asked.expected not in trained)[:count]
+
+    def _asked(self, split: str) -> list[Question]:
+        """The last question of each pair of a side, with its answer; pairs that were deleted since are left out."""
+        messages = [pair["qaPair"]["messages"] for pair in self.pairs if pair["split"] == split and pair["qaPair"]]
+        return [Question(said[-2]["content"], said[-1]["content"]) for said in messages]
 
 
 async def gather(client: Client, job_id: str) -> Facts:

@@ -7,7 +7,7 @@ of Tunegraph: numpy, scipy and scikit-learn are enough.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 WORD = re.compile(r"\w+|[^\w\s]")
 HASHED = 2**17
+TEXTS_AT_ONCE = 2_000
 SHORTEST, LONGEST = 3, 5  # characters of a part of a word
 TINY = 1e-6
 
@@ -74,8 +75,12 @@ class Encoder:
 
     def sparse(self, texts: Iterable[str]) -> sp.csr_matrix:
         """TF-IDF rows of length 1, over the features that were seen."""
-        counted = self.counts(texts, self.max_seq_length, characters=self.characters)
-        return weighted(counted[:, self.columns], self.weights)
+        waiting = iter(texts)
+        parts = [sp.csr_matrix((0, len(self.columns)), dtype=np.float32)]
+        while some := list(islice(waiting, TEXTS_AT_ONCE)):  # all at once, hashing would need several times the memory
+            counted = self.counts(some, self.max_seq_length, characters=self.characters)
+            parts.append(weighted(counted[:, self.columns], self.weights))
+        return sp.csr_matrix(sp.vstack(parts))
 
     def encode(self, rows: sp.csr_matrix) -> Floats:
         """Unit vectors of TF-IDF rows; a text of nothing known stays close to zero."""
@@ -94,7 +99,7 @@ def weighted(counted: sp.csr_matrix, weights: Floats) -> sp.csr_matrix:
 def unit(vectors: Floats) -> Floats:
     """Vectors of length 1."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, TINY), dtype=np.float32)
+    return np.asarray(vectors / np.maximum(lengths, TINY), dtype=vectors.dtype)
 
 
 class Answerer(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined, misc]  # MLflow makes the class as it is imported

@@ -5,14 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from server.trainers.local.run import SLOTS, Run, is_held, queued
 
 CHECKOUT: Final = Path(__file__).parents[3]
 PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
-NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run; try again
+SET: Final = {
+    "PYTHONPATH": str(CHECKOUT),
+    "PYTHONUNBUFFERED": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run, and did nothing
+CLOCK_STEP: Final = 5.0  # seconds; the time of creation that the system tells moves when its clock is set
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -24,6 +34,7 @@ class Children:
         self._slots = slots
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._exits: dict[str, int] = {}
+        self._reaping = threading.Lock()  # calls come from several threads
 
     def start_queued(self) -> None:
         """Start as many of the queued runs as there are free slots, the longest waiting first."""
@@ -43,15 +54,17 @@ class Children:
         return self._exits.get(run.job_id)
 
     def signal(self, run: Run, number: signal.Signals) -> None:
-        """Signal the run's child, if it is alive. Its pid is believed only while it holds the run's lock."""
-        if not is_held(run.lock):
+        """Signal the run's child, if it is alive: the process that holds the lock is the one it names, and as old."""
+        if (holder := run.holder()) is None:
             return
-        with contextlib.suppress(ValueError, ProcessLookupError, FileNotFoundError):
-            os.kill(int(run.lock.read_text()), number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child = psutil.Process(holder.pid)
+            if abs(child.create_time() - holder.created) < CLOCK_STEP and is_held(run.lock):
+                child.send_signal(number)
 
     def _start(self, run: Run) -> None:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= dict.fromkeys(THREADS, "1") | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+        environment |= dict.fromkeys(THREADS, "1") | SET
         command = [sys.executable, "-m", "server.trainers.local.train", str(run.folder), str(self._slots)]
         with run.log.open("ab") as log:
             self._started[run.job_id] = subprocess.Popen(  # noqa: S603  (our own program; the folder's name is an id)
@@ -65,8 +78,9 @@ class Children:
             )
 
     def _reap(self) -> None:
-        for job_id, child in list(self._started.items()):
-            if (status := child.poll()) is not None:
-                del self._started[job_id]
-                if status != NO_SLOT:
-                    self._exits[job_id] = status
+        with self._reaping:
+            for job_id, child in list(self._started.items()):
+                if (status := child.poll()) is not None:
+                    del self._started[job_id]
+                    if status != NO_SLOT:
+                        self._exits[job_id] = status

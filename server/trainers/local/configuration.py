@@ -1,6 +1,5 @@
 """What can be trained here, and what a configuration may say. Unknown keys pass: they are kept on record."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,13 +41,18 @@ class Bounds:
         kind = "a whole number" if self.whole else "a number"
         first, last = ("above", "and at most") if self.above else ("from", "to")
         span = f"{kind} {first} {self.least:g} {last} {self.most:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return f"must be {span}"
-        if self.whole and value != int(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return f"must be {span}"
         if not self.least <= value <= self.most or (self.above and value == self.least):
-            return f"must be {span}; it is {value:g}"
-        return None
+            return f"must be {span}; it is {_shown(value)}"
+        return f"must be {span}; it is {_shown(value)}" if self.whole and value != int(value) else None
+
+
+def _shown(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # a whole number can be larger than any float
+        return "far from that"
 
 
 BOUNDS: Final[Mapping[str, Bounds]] = {

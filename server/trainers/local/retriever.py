@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow.pyfunc
@@ -28,7 +29,8 @@ from server.trainers.local.answerer import Encoder, Floats, tokens, unit
 Integers = npt.NDArray[np.int64]
 
 SHARPNESS = 10.0  # the softmax is over this times the cosine
-FITTED = 20_000  # texts that the SVD is made of, at most
+SEEDS = 2**32  # a seed of a job may be negative, one of numpy not
+FITTED = 20_000  # texts that the features, their weights and the SVD are made of, at most
 MEASURED = 2_000  # questions of a side that are measured, at most
 CHUNK = 256  # questions compared with all answers at once
 LEAST_RATE = 0.1  # the learning rate ends at this part of its peak
@@ -86,14 +88,15 @@ def read(path: Path) -> Examples:
 class Training:
     """One model on its way. Candidates for an answer are the distinct answers of both sides.
 
-    The features, their weights and the table are made from the train side alone. The same examples and configuration
-    give the same numbers. A side of more than 2,000 questions is measured on 2,000 of them, drawn once with the seed.
+    The features, their weights and the table are made from the train side alone, from 20,000 of its texts when there
+    are more. The same examples and configuration give the same numbers. A side of more than 2,000 questions is measured
+    on 2,000 of them. What is drawn is drawn once, with the seed.
     """
 
     def __init__(self, train: Examples, validation: Examples, configuration: Configuration) -> None:
         self.tokens = 0
         self._configuration = configuration
-        self._draw = np.random.default_rng(configuration.seed)
+        self._draw = np.random.default_rng(configuration.seed % SEEDS)
         self._candidates = list(dict.fromkeys([*train.answers, *validation.answers]))
         place = {answer: index for index, answer in enumerate(self._candidates)}
         self._truth = np.array([place[answer] for answer in train.answers])
@@ -153,8 +156,11 @@ class Training:
 
     def save(self, folder: Path) -> None:
         """Write the model in MLflow's format: a pyfunc with the columns question → answer, score."""
-        parts = folder.with_name(f"{folder.name}.parts")
-        parts.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as temporary:
+            self._save(folder, Path(temporary, "retriever"))
+
+    def _save(self, folder: Path, parts: Path) -> None:
+        parts.mkdir()
         encoder = self._encoder
         np.savez(parts / "retriever.npz", columns=encoder.columns, weights=encoder.weights, table=encoder.table)
         described = {
@@ -182,16 +188,14 @@ class Training:
 
     def _fitted(self, train: Examples) -> Encoder:
         configuration = self._configuration
-        texts = [*train.questions, *dict.fromkeys(train.answers)]
+        texts = self._sample([*train.questions, *dict.fromkeys(train.answers)], FITTED)
         counted = Encoder.counts(texts, configuration.max_seq_length, characters=configuration.characters)
         frequencies = np.bincount(counted.indices, minlength=counted.shape[1])
         columns = np.flatnonzero(frequencies)
         weights = (np.log((1 + len(texts)) / (1 + frequencies[columns])) + 1).astype(np.float32)
         rows = answerer.weighted(counted[:, columns], weights)
-        if rows.shape[0] > FITTED:
-            rows = rows[np.sort(self._draw.choice(rows.shape[0], FITTED, replace=False))]
         rank_ = max(1, min(configuration.dimensions, *(size - 1 for size in rows.shape)))
-        _, _, directions = randomized_svd(rows, rank_, n_iter=5, random_state=configuration.seed % 2**32)
+        _, _, directions = randomized_svd(rows, rank_, n_iter=5, random_state=configuration.seed % SEEDS)
         return Encoder(
             columns=columns,
             weights=weights,
@@ -199,6 +203,11 @@ class Training:
             characters=configuration.characters,
             max_seq_length=configuration.max_seq_length,
         )
+
+    def _sample(self, texts: list[str], most: int) -> list[str]:
+        if len(texts) <= most:
+            return texts
+        return [texts[index] for index in np.sort(self._draw.choice(len(texts), most, replace=False))]
 
     def _measured(self, questions: sp.csr_matrix, truth: Integers) -> tuple[sp.csr_matrix, Integers]:
         if len(truth) <= MEASURED:

@@ -8,6 +8,7 @@ child for its whole life: the kernel drops it however the child ends, so holding
 import fcntl
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -43,6 +44,14 @@ class Progress:
     percent: int
     tokens: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a run's lock. `created` is when it was, in seconds since 1970: pids are used again."""
+
+    pid: int
+    created: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,15 @@ class Run:
 
     @property
     def lock(self) -> Path:
-        """Held by the child as long as it lives; its content is the child's pid."""
+        """Held by the child as long as it lives; its content tells which process that is."""
         return self.folder / "run.lock"
+
+    def holder(self) -> Holder | None:
+        """Who took the lock last; None when that process has not said so yet, or let go of it in order."""
+        try:
+            return Holder(**json.loads(self.lock.read_bytes()))
+        except (FileNotFoundError, ValueError):
+            return None
 
     def leave_queue(self) -> None:
         """Nobody needs to start it any more."""
@@ -173,7 +189,7 @@ class Run:
 
 def write_whole(path: Path, values: object) -> None:
     """Write a JSON file that is either complete or not there, also after a power cut."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # threads of one process may write the same file
     with draft.open("w", encoding="utf-8") as file:
         json.dump(values, file)
         file.flush()
@@ -203,8 +219,12 @@ def held(path: Path) -> Iterator[IO[str] | None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock of a file."""
-    if not path.exists():
+    """Whether some process holds the lock of a file; several may ask at once, and do not mistake each other for one."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
         return False
-    with held(path) as file:
-        return file is None
+    except BlockingIOError:
+        return True
+    return False

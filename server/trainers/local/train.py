@@ -1,6 +1,7 @@
 """The training process: `python -m server.trainers.local.train RUN_FOLDER SLOTS`. It needs nothing of the server."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -9,14 +10,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from server.domain.status import RunState
 from server.trainers.local import configuration
 from server.trainers.local.children import NO_SLOT
-from server.trainers.local.run import SLOTS, Progress, Result, Run, held
+from server.trainers.local.run import SLOTS, Holder, Progress, Result, Run, held
 from server.trainers.trainer import MetricPoint
 
 ATTEMPTS = 20
@@ -25,22 +29,19 @@ TRAINED = 98  # percent; the rest is writing the model
 
 
 def main(arguments: list[str]) -> int:
-    """Train one run to its end. What became of it stands in result.json; the exit status only tells of no slot."""
+    """Train one run to its end. What became of it stands in result.json; the exit status only tells of nothing done."""
     run, slots = Run(Path(arguments[0])), int(arguments[1])
     with _locked(run.lock) as lock:
         if lock is None:
             return NO_SLOT
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        with _slot(run.folder.parent / SLOTS, slots) as found:
-            if not found:
+        with _named(lock), _slot(run.folder.parent / SLOTS, slots) as found:
+            # another server may have started a child for the same run: whoever comes second leaves it as it is
+            if not found or run.was_started() or run.result() is not None:
                 return NO_SLOT
-            if run.result() is None:
-                stop = _Stop(run)
-                signal.signal(signal.SIGTERM, lambda *_: stop.now())
-                run.mark_started()
-                run.end(_outcome(run, stop))
+            stop = _Stop(run)
+            signal.signal(signal.SIGTERM, lambda *_: stop.now())
+            run.mark_started()
+            run.end(_outcome(run, stop))
     return 0
 
 
@@ -68,6 +69,16 @@ def _locked(path: Path) -> Iterator[IO[str] | None]:
                 return
         time.sleep(BETWEEN_ATTEMPTS)
     yield None
+
+
+@contextmanager
+def _named(lock: IO[str]) -> Iterator[None]:
+    """The lock says for the length of the context which process holds it."""
+    lock.truncate(0)
+    json.dump(asdict(Holder(os.getpid(), psutil.Process().create_time())), lock)
+    lock.flush()
+    yield
+    lock.truncate(0)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class LocalTrainer:
 
     async def submit(self, request: TrainingRequest) -> TrainerJobId:
         """Put a run in line, and start it when a slot is free."""
+        configuration.check(request.base_model, request.config)
         run = await asyncio.to_thread(Run.create, self._runs, request)
         await self._start_queued()
         return self._name(run)
@@ -137,12 +138,14 @@ class LocalTrainer:
         if run.result() is not None:
             return RunState.UNKNOWN, "ended"
         cancel_age = run.cancel_age(time.time())
+        # asked before the lock, which a child takes first: one that begins between the two is not taken for dead
+        was_started = run.was_started()
         if is_held(run.lock):
             if cancel_age is not None and cancel_age > PATIENCE:
                 self._children.signal(run, signal.SIGKILL)
-            return (RunState.RUNNING, "training") if run.was_started() else (RunState.QUEUED, "starting")
+            return (RunState.RUNNING, "training") if was_started else (RunState.QUEUED, "starting")
         exit_status = self._children.exit_status(run)
-        if not run.was_started() and exit_status is None:
+        if not was_started and exit_status is None:
             if cancel_age is not None:
                 run.end(Result(RunState.CANCELLED))
             return RunState.QUEUED, "waiting for a slot"

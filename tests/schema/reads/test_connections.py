@@ -7,7 +7,7 @@ import pytest
 from server.domain.ids import Kind
 from server.storage import tables
 from tests.schema.conftest import Api
-from tests.schema.rows import add, job, stable_id
+from tests.schema.rows import add, curated, job, stable_id
 from tests.schema.world import JOBS, RICH, RICH_EVENTS, World
 
 pytestmark = pytest.mark.database
@@ -164,12 +164,9 @@ async def test_the_oldest_come_first_when_asked(api: Api, world: World) -> None:
 
 
 async def test_pages_end_at_a_hundred(own: Api) -> None:
+    _, _, training_sheet = await curated(own.database.engine)
     async with own.database.engine.begin() as connection:
-        await add(connection, tables.sheets, [{"id": "sheet_1", "name": "s", "source": "EXTERNAL"}])
-        await add(connection, tables.templates, [{"id": "tmpl_1", "name": "t", "version": 1, "user_prompt": "{q}"}])
-        sheet = {"id": "tsheet_1", "name": "ts", "sheet_id": "sheet_1", "template_id": "tmpl_1"}
-        await add(connection, tables.training_sheets, [sheet])
-        await add(connection, tables.training_jobs, [job(number, "tsheet_1") for number in range(102)])
+        await add(connection, tables.training_jobs, [job(number, training_sheet) for number in range(102)])
     newest = [stable_id(Kind.JOB, number) for number in range(102)]
     for arguments, expected in (("first: 101", newest[:100]), ("first: 100", newest[:100]), ("last: 200", newest[2:])):
         found = (await own.ask(f"{{ trainingJobs({arguments}) {{ totalCount nodes {{ id }} }} }}"))["trainingJobs"]

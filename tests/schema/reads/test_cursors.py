@@ -6,9 +6,11 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import DateTime, Text
 
 from schema.reads.arguments import BadArgument
 from schema.reads.cursors import decode
+from schema.types.curation import JOBS as JOBS_ORDER
 from tests.schema.conftest import Api
 from tests.schema.rows import NEWEST, rfc3339
 from tests.schema.world import RICH, World
@@ -135,7 +137,7 @@ async def test_a_cursor_of_one_list_of_jobs_serves_the_others(api: Api, world: W
 def test_decoding_any_text_gives_values_or_a_clear_error(text: str) -> None:
     message = None
     try:
-        found = decode(text, "jobs", "after")
+        found = decode(text, JOBS_ORDER, [DateTime(timezone=True), Text()], "after")
     except BadArgument as error:
         found, message = [], error.message
     assert isinstance(found, list)

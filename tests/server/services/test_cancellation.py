@@ -11,6 +11,8 @@ from tests.server.scripted_trainer import away, refused
 from tests.server.services.desk import ANNA, BEN
 from tests.server.workshop import Workshop, opened_workshop, succeed
 
+pytestmark = pytest.mark.database
+
 RUNNING = ["CREATED >PENDING", "SUBMITTED PENDING>QUEUED", "STATUS_CHANGE QUEUED>RUNNING"]
 LONG_AGO = "UPDATE training_jobs SET cancel_requested_at = cancel_requested_at - interval '301 seconds'"
 
@@ -142,7 +144,7 @@ async def test_a_job_that_finished_first_stays_finished(workshop: Workshop) -> N
     ]
 
 
-@pytest.mark.parametrize("round_", range(6))
+@pytest.mark.parametrize("round_", range(3))
 async def test_a_race_of_cancel_and_end_leaves_one_terminal_event_the_trainers_word(
     database_url: str, tmp_path: Path, round_: int
 ) -> None:

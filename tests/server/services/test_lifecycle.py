@@ -8,6 +8,8 @@ from server.domain.status import JobStatus, RunState
 from tests.server.scripted_trainer import ARTIFACT, away, point
 from tests.server.workshop import Workshop, succeed
 
+pytestmark = pytest.mark.database
+
 CREATED_AND_SUBMITTED = ["CREATED >PENDING", "SUBMITTED PENDING>QUEUED"]
 STARTED = [*CREATED_AND_SUBMITTED, "STATUS_CHANGE QUEUED>RUNNING"]
 
@@ -227,13 +229,13 @@ async def test_an_observation_that_makes_no_sense_concerns_its_own_job_only(work
     assert await workshop.history(broken) == [*CREATED_AND_SUBMITTED, "ERROR TRAINER_UNAVAILABLE"]
 
 
-@pytest.mark.parametrize("state", list(RunState))
-async def test_whatever_a_trainer_says_of_an_ended_job_changes_nothing(workshop: Workshop, state: RunState) -> None:
+async def test_whatever_a_trainer_says_of_an_ended_job_changes_nothing(workshop: Workshop) -> None:
     job_id = await workshop.running()
     workshop.trainer.say(job_id, RunState.FAILED)
     await workshop.poll()
     before = await workshop.job(job_id)
-    workshop.trainer.say(job_id, state)
-    assert await workshop.poll() == 0
+    for state in RunState:
+        workshop.trainer.say(job_id, state)
+        assert await workshop.poll() == 0
     after = await workshop.job(job_id)
     assert {**before, "next_poll_at": None} == {**after, "next_poll_at": None}

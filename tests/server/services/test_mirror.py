@@ -3,11 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from server.domain.status import JobStatus, RunState
 from server.storage import runs
 from tests.server.scripted_trainer import point
 from tests.server.services.desk import ANNA
 from tests.server.workshop import Workshop, opened_workshop
+
+pytestmark = pytest.mark.database
 
 QUEUED = ["CREATED >PENDING", "SUBMITTED PENDING>QUEUED"]
 BEGUN = "STATUS_CHANGE QUEUED>RUNNING"
@@ -15,7 +19,7 @@ BEGUN = "STATUS_CHANGE QUEUED>RUNNING"
 
 async def opened(workshop: Workshop, job_id: str) -> None:
     async def noted() -> bool:
-        return (await workshop.job(job_id))["mlflow_run_id"] == f"mlflow-{job_id}"
+        return bool((await workshop.job(job_id))["mlflow_run_id"] == f"mlflow-{job_id}")
 
     await workshop.eventually(noted)
 
@@ -51,6 +55,19 @@ async def test_a_slow_registry_holds_up_neither_the_first_step_nor_the_looks(wor
     workshop.registry.held.pop("start_run").set()
     await workshop.logged(lambda: workshop.registry.points[f"mlflow-{job_id}"] == {1: {"train_loss": 1.0}})
     assert workshop.registry.calls.count("start_run") == 1
+
+
+async def test_a_job_is_mirrored_by_one_task_at_a_time_which_misses_nothing(workshop: Workshop) -> None:
+    job_id = await workshop.running()
+    await opened(workshop, job_id)
+    workshop.registry.held["log_points"] = asyncio.Event()
+    for step in (1, 2, 3):
+        workshop.trainer.add(job_id, points=[point(step, train_loss=float(step))])
+        await workshop.poll()
+    assert workshop.registry.calls.count("log_points") == 1
+    assert len(workshop.reconciler.runtime.mirror._tasks) == 1
+    workshop.registry.held.pop("log_points").set()
+    await workshop.logged(lambda: sorted(workshop.registry.points[f"mlflow-{job_id}"]) == [1, 2, 3])
 
 
 async def test_a_registry_that_is_away_is_told_once_and_caught_up_with_later(database_url: str, tmp_path: Path) -> None:

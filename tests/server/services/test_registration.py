@@ -11,6 +11,8 @@ from tests.server.scripted_trainer import ARTIFACT, away, point
 from tests.server.services.desk import ANNA, BEN
 from tests.server.workshop import Workshop, opened_workshop, succeed
 
+pytestmark = pytest.mark.database
+
 TO_UC: dict[str, Any] = {"register_to_uc": True, "uc_catalog": "main", "uc_schema": "desk"}
 TRAINED = [
     "CREATED >PENDING",

@@ -8,13 +8,15 @@ import pytest
 from sqlalchemy import event
 
 from server import poller
-from server.domain.status import EventType, JobStatus, RunState, TrainerKind
+from server.domain.status import EventType, JobStatus, RunState
 from server.services.findings import find
 from server.services.observation import write
 from server.storage import jobs, leases
 from server.storage.events import Entry
 from tests.server.scripted_trainer import ScriptedTrainer, point
 from tests.server.workshop import Workshop, opened_workshop
+
+pytestmark = pytest.mark.database
 
 QUEUED = ["CREATED >PENDING", "SUBMITTED PENDING>QUEUED"]
 RUNNING = [*QUEUED, "STATUS_CHANGE QUEUED>RUNNING"]
@@ -91,8 +93,7 @@ async def test_a_lease_that_ran_out_is_taken_over(workshop: Workshop) -> None:
 async def test_a_run_that_this_server_can_not_see_is_left_to_the_one_that_can(workshop: Workshop) -> None:
     job_id = await workshop.running()
     trainer = ScriptedTrainer(hidden={job_id}, runs=workshop.trainer.runs)
-    async with workshop.another() as blind:
-        blind.runtime.trainers[TrainerKind.LOCAL] = trainer  # type: ignore[index]
+    async with workshop.another(trainer) as blind:
         assert await workshop.poll(blind) == 1
         assert await workshop.poll(blind) == 0
         job = await workshop.job(job_id)

@@ -11,6 +11,8 @@ from tests.server.scripted_trainer import away, refused
 from tests.server.services.desk import ANNA, DEADLINE
 from tests.server.workshop import Workshop, opened_workshop
 
+pytestmark = pytest.mark.database
+
 SUBMITTED = ["CREATED >PENDING", "SUBMITTED PENDING>QUEUED"]
 AFTER_AN_OUTAGE = ["CREATED >PENDING", "ERROR TRAINER_UNAVAILABLE", "SUBMITTED PENDING>QUEUED"]
 

@@ -43,7 +43,7 @@ def facts() -> Facts:
         "datasetDigest": "sha",
         "ucModelName": "main.tunegraph.m",
         "ucModelVersion": "1",
-        "metrics": {"valAccuracy": 0.9, "customMetrics": {"chance_accuracy": 0.02}},
+        "metrics": {"valAccuracy": 0.9, "customMetrics": {"chance": 0.02}},
         "metricHistory": [
             {"key": "train_loss", "steps": [0, 1, 2], "values": [3.0, 2.0, 1.0]},
             {"key": "val_accuracy", "steps": [0, 2], "values": [0.1, 0.9]},
@@ -128,6 +128,11 @@ def test_questions_come_from_the_validation_side_and_differ_in_their_answers() -
     pairs = [pair(1, "TRAIN", "a"), pair(2, "VALIDATION", "b"), pair(3, "VALIDATION", "b"), deleted]
     known = Facts({}, [*pairs, pair(4, "VALIDATION", "c"), pair(5, "VALIDATION", "d")])
     assert known.questions(2) == [Question("question 2", "b"), Question("question 4", "c")]
+
+
+def test_questions_whose_answers_were_trained_on_come_first() -> None:
+    pairs = [pair(1, "TRAIN", "c"), pair(2, "VALIDATION", "a"), pair(3, "VALIDATION", "b"), pair(4, "VALIDATION", "c")]
+    assert Facts({}, pairs).questions(2) == [Question("question 4", "c"), Question("question 2", "a")]
 
 
 @pytest.mark.parametrize(

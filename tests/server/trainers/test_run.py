@@ -1,0 +1,82 @@
+"""The folder that the server and the training process talk through."""
+
+import asyncio
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from server.domain.status import RunState
+from server.trainers.local.run import Progress, Result, Run, is_held, queued, write_whole
+from server.trainers.trainer import MetricPoint
+from tests.server.trainers.bench import Bench
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def submitted(tmp_path: Path, job_id: str = "job_1") -> Run:
+    return Run.create(tmp_path / "runs", Bench(tmp_path).request(job_id))
+
+
+def told(epoch: int) -> Progress:
+    return Progress(epoch, 3, epoch * 30, epoch * 100, float(epoch))
+
+
+def test_a_request_is_kept_as_it_was_first_asked(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    Run.create(tmp_path / "runs", replace(Bench(tmp_path).request("job_1"), seed=99))
+    assert run.request()["seed"] == 7
+    assert run.request()["train_file"] == str(tmp_path / "train.jsonl")
+
+
+def test_runs_wait_in_the_order_of_their_submission(tmp_path: Path) -> None:
+    for moment, job_id in enumerate(["job_b", "job_c", "job_a"]):
+        os.utime(submitted(tmp_path, job_id).queue_mark, ns=(moment, moment))
+    assert [run.job_id for run in queued(tmp_path / "runs")] == ["job_b", "job_c", "job_a"]
+    Run(tmp_path / "runs" / "job_c").mark_started()
+    assert [run.job_id for run in queued(tmp_path / "runs")] == ["job_b", "job_a"]
+    assert queued(tmp_path / "nowhere") == []
+
+
+def test_progress_is_read_up_to_a_line_that_is_not_complete_yet(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    assert run.told() == (None, [])
+    points = [MetricPoint(epoch, NOON, {"val_loss": 1 / (epoch + 1)}) for epoch in range(2)]
+    for epoch, point in enumerate(points):
+        run.tell(told(epoch), point)
+    run.tell(told(2), None)
+    with (run.folder / "progress.jsonl").open("ab") as file:
+        file.write(b'{"progress": {"epoch": 3, "epo')
+    assert run.told() == (told(2), points)
+
+
+def test_the_first_word_on_how_a_run_ended_stands(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    run.end(Result(RunState.SUCCEEDED, custom_metrics={"chance": 0.5}))
+    run.end(Result(RunState.FAILED, "TRAINER_CRASHED", "gone"))
+    assert run.result() == Result(RunState.SUCCEEDED, custom_metrics={"chance": 0.5})
+    assert not run.queue_mark.exists()
+
+
+async def test_a_file_written_by_many_threads_at_once_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    await asyncio.gather(*(asyncio.to_thread(write_whole, path, ["word"] * 1000) for _ in range(50)))
+    assert path.read_text() == str(["word"] * 1000).replace("'", '"')
+    assert [left.name for left in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_lock_that_names_nobody_has_no_holder(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    assert run.holder() is None
+    assert not is_held(run.lock)
+    for content in ("", '{"pid": 1', "17"):
+        run.lock.write_text(content)
+        assert run.holder() is None
+
+
+def test_the_log_is_given_from_its_end(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    assert run.log_tail() == ""
+    run.log.write_bytes(b"x" * 100_000 + "ünd Schluß\n".encode())
+    assert run.log_tail().endswith("xünd Schluß\n")
+    assert len(run.log_tail()) < 10_000

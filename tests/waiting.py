@@ -1,0 +1,13 @@
+"""Waiting for what another process does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+BETWEEN_LOOKS = 0.02
+
+
+async def until(condition: Callable[[], Awaitable[object]], within: float = 60.0) -> None:
+    """Return once `condition` is true, and fail when it is not within so many seconds."""
+    async with asyncio.timeout(within):
+        while not await condition():  # noqa: ASYNC110  (other processes set no event)
+            await asyncio.sleep(BETWEEN_LOOKS)
