@@ -96,8 +96,9 @@ def folder_digest(folder: Path) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what went wrong, short, and without the credentials that an address may hold."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first telling line of what went wrong, short, and without the credentials that an address may hold."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    first = next((line for line in lines if not line.startswith("(raised as a result of")), lines[0])
     return re.sub(r"(?<=://)[^/\s@]*@", "", first)[:300]
 
 

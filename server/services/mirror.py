@@ -4,6 +4,7 @@ It never holds up the training. What is to be done follows from the tables, so i
 """
 
 import asyncio
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -38,6 +39,8 @@ class Mirror:
         self._slots = asyncio.Semaphore(AT_ONCE)
         # up to which step each run was fed; forgetting only means that its points are logged again
         self._logged: dict[str, int] = {}
+        # MLflow's database takes the same points from two threads for a violated constraint
+        self._feeding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def wake(self, job_id: str) -> None:
         """Bring a job's run up to date soon; while its registry can't be reached, when the wait is over."""
@@ -131,8 +134,12 @@ class Mirror:
             return await runs.record_opened(connection, run.job_id, run_id)
 
     async def log_points(self, job_id: str, run_id: str, *, everything: bool = False) -> None:
-        """Send the points that this process has not sent yet, or all of them."""
-        step = None if everything else self._logged.get(job_id)
+        """Send the points that this process has not sent yet, or all of them; one call for a job at a time."""
+        feeding = self._feeding.setdefault(job_id, asyncio.Lock())
+        async with feeding:
+            await self._feed(job_id, run_id, None if everything else self._logged.get(job_id))
+
+    async def _feed(self, job_id: str, run_id: str, step: int | None) -> None:
         while True:
             async with self._engine.connect() as connection:
                 steps = await metrics.steps_after(connection, job_id, step, STEPS_AT_ONCE)

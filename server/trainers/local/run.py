@@ -113,7 +113,7 @@ class Run:
         """Who took the lock last; None when that process has not said so yet, or let go of it in order."""
         try:
             return Holder(**json.loads(self.lock.read_bytes()))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def leave_queue(self) -> None:
