@@ -131,6 +131,13 @@ class Served:
     async def post(self, query: str, *, accept: str = "application/json", **rest: object) -> httpx.Response:
         return await self.http.post("/graphql", json={"query": query, **rest}, headers={"Accept": accept})
 
+    async def raw(self, content: bytes, headers: list[tuple[str, str]]) -> httpx.Response:
+        """The answer to a POST with these headers, and none of httpx's own that say what is sent or wanted."""
+        request = self.http.build_request("POST", "/graphql", content=content)
+        own = [("Host", self.authority), ("Content-Length", str(len(content)))]
+        request.headers = httpx.Headers(own + headers)
+        return await self.http.send(request)
+
     @asynccontextmanager
     async def socket(self, *, greet: bool = True) -> AsyncIterator[Socket]:
         async with connect(f"ws://{self.authority}/graphql", subprotocols=[PROTOCOL], proxy=None) as connection:

@@ -39,17 +39,6 @@ async def own(database_url: str) -> AsyncIterator[Served]:
         yield served
 
 
-async def send(
-    served: Served, *, method: str = "POST", content: bytes = b"", headers: list[tuple[str, str]] | None = None
-) -> httpx.Response:
-    """A request with these headers, and none of httpx's own that say what is sent or wanted."""
-    request = served.http.build_request(method, "/graphql", content=content)
-    request.headers = httpx.Headers(
-        [("Host", served.authority), ("Content-Length", str(len(content)))] + (headers or [])
-    )
-    return await served.http.send(request)
-
-
 def words(response: httpx.Response) -> list[tuple[str | None, str]]:
     """Code and message of each error of an answer that has nothing else."""
     answer = response.json()
@@ -70,7 +59,7 @@ def words(response: httpx.Response) -> list[tuple[str | None, str]]:
 )
 async def test_the_answer_comes_in_what_the_client_prefers(served: Served, accept: list[str], media_type: str) -> None:
     headers = [("Content-Type", "application/json"), *(("Accept", value) for value in accept)]
-    response = await send(served, content=json.dumps({"query": COUNT}).encode(), headers=headers)
+    response = await served.raw(json.dumps({"query": COUNT}).encode(), headers)
     assert (response.status_code, response.headers["content-type"]) == (200, media_type)
     assert response.headers["vary"] == "Accept"
     assert response.json() == COUNTED

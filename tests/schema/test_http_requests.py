@@ -1,4 +1,4 @@
-"""Requests over HTTP that are odd, or none: they are told so, and nothing of what a client sends is answered with 500."""
+"""Requests over HTTP that are odd, or none: they are told so, and nothing that a client sends is answered with 500."""
 
 import json
 from collections.abc import AsyncIterator
@@ -129,7 +129,7 @@ async def test_a_request_may_say_more_than_is_needed(served: Served, body: bytes
 )
 async def test_a_body_of_another_type_is_415(served: Served, content_type: str | None, status: int) -> None:
     headers = [] if content_type is None else [("Content-Type", content_type)]
-    response = await send(served, content=json.dumps({"query": COUNT}).encode(), headers=headers)
+    response = await served.raw(json.dumps({"query": COUNT}).encode(), headers)
     assert response.status_code == status
     if status == 200:
         assert response.json() == COUNTED

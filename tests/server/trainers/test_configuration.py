@@ -15,7 +15,7 @@ ACCEPTED = {
     "weight_decay": [0, 0.5, 1],
     "max_seq_length": [8, 131_072],
 }
-REFUSED = {
+REFUSED: dict[str, list[float]] = {
     "epochs": [0, -1, 1001, 2.5],
     "learning_rate": [0, -0.1, 1.0001],
     "batch_size": [1, 4097, 3.5],
@@ -23,7 +23,19 @@ REFUSED = {
     "weight_decay": [-0.01, 1.01],
     "max_seq_length": [7, 131_073, 8.5],
 }
-NO_NUMBERS = [True, False, "3", None, [3], {}, float("nan"), float("inf"), float("-inf"), 10**400, -(10**400)]
+NO_NUMBERS: list[object] = [
+    True,
+    False,
+    "3",
+    None,
+    [3],
+    {},
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    10**400,
+    -(10**400),
+]
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ACCEPTED.items() for value in values])
@@ -33,9 +45,11 @@ def test_takes_values_within_the_limits(key: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(key, value) for key, values in REFUSED.items() for value in (*values, *NO_NUMBERS)]
+    ("key", "value"),
+    [(key, value) for key, values in REFUSED.items() for value in values]
+    + [(key, value) for key in REFUSED for value in NO_NUMBERS],
 )
-def test_refuses_values_beyond_the_limits_and_what_is_no_number(key: str, value: Any) -> None:
+def test_refuses_values_beyond_the_limits_and_what_is_no_number(key: str, value: object) -> None:
     with pytest.raises(InvalidInput) as refusal:
         configuration.check(SMALL, {key: value})
     assert refusal.value.path == ("input", "trainingConfig", key)

@@ -2,41 +2,54 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # publishes no types
 
-from server.trainers.local import configuration, retriever
+from server.trainers.local import answerer, configuration, retriever
 from server.trainers.local.retriever import Configuration, Diverged, Examples, Training
-from tests.server.trainers.bench import BASE, SMALL, Pairs, paraphrases, split
+from tests.server.trainers.bench import BASE, SMALL, Finished, Pairs, paraphrases, run_to_the_end, split
 
 Doubles = npt.NDArray[np.float64]
 STEP = 1e-6
 
 
-def configured(base_model: str = SMALL, **over: Any) -> Configuration:
+@pytest.fixture(autouse=True)
+def _as_in_the_child() -> Iterator[None]:
+    """One thread: more decide the order of sums, and only wait for each other on so little."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+def configured(base_model: str = SMALL, **over: float) -> Configuration:
     size = configuration.SIZES[base_model]
-    given = {
-        "dimensions": size.dimensions,
-        "characters": size.characters,
-        "epochs": configuration.whole({}, "epochs"),
-        "learning_rate": configuration.value({}, "learning_rate"),
-        "batch_size": configuration.whole({}, "batch_size"),
-        "warmup_steps": configuration.whole({}, "warmup_steps"),
-        "weight_decay": configuration.value({}, "weight_decay"),
-        "max_seq_length": configuration.whole({}, "max_seq_length"),
-        "seed": 0,
-    }
-    return Configuration(**given | over)
+    given = Configuration(
+        dimensions=size.dimensions,
+        characters=size.characters,
+        epochs=configuration.whole({}, "epochs"),
+        learning_rate=configuration.value({}, "learning_rate"),
+        batch_size=configuration.whole({}, "batch_size"),
+        warmup_steps=configuration.whole({}, "warmup_steps"),
+        weight_decay=configuration.value({}, "weight_decay"),
+        max_seq_length=configuration.whole({}, "max_seq_length"),
+        seed=0,
+    )
+    return replace(given, **over)  # type: ignore[arg-type]  # whole numbers are given where they are wanted
 
 
 def examples(pairs: Pairs) -> Examples:
     return Examples([question for question, _ in pairs], [answer for _, answer in pairs])
+
+
+def untrained(config: Configuration) -> Training:
+    train, held_out = split(paraphrases(), 0)
+    return Training(examples(train), examples(held_out), config)
 
 
 def trained(train: Pairs, held_out: Pairs, config: Configuration) -> tuple[list[dict[str, float]], Training]:
@@ -84,7 +97,7 @@ def test_a_batch_of_one_answer_has_nothing_to_learn() -> None:
 
 def test_the_figures_are_those_of_a_plain_count(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(3)
-    questions, candidates = (retriever.unit(draw.normal(size=(count, 5)).astype(np.float32)) for count in (41, 17))
+    questions, candidates = (answerer.unit(draw.normal(size=(count, 5)).astype(np.float32)) for count in (41, 17))
     candidates[4] = candidates[9]  # two that can't be told apart
     truth = draw.integers(17, size=41)
     losses, firsts, among_five = [], 0, 0
@@ -102,7 +115,7 @@ def test_the_figures_are_those_of_a_plain_count(monkeypatch: pytest.MonkeyPatch)
         assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-@pytest.mark.parametrize(("base_model", "seeds"), [(SMALL, range(3)), (BASE, range(1))])
+@pytest.mark.parametrize(("base_model", "seeds"), [(SMALL, range(2)), (BASE, range(1))])
 def test_real_questions_are_learned(base_model: str, seeds: range) -> None:
     for seed in seeds:
         told, training = trained(*split(paraphrases(), seed), configured(base_model, seed=seed))
@@ -119,7 +132,7 @@ def test_shuffled_answers_can_not_be_learned() -> None:
     accuracies, chances = [], []
     for seed in range(3):
         questions, answers = zip(*paraphrases(), strict=True)
-        shuffled = random.Random(seed).sample(answers, len(answers))
+        shuffled = random.Random(seed).sample(answers, len(answers))  # noqa: S311  (no secret)
         told, training = trained(*split(list(zip(questions, shuffled, strict=True)), seed), configured(seed=seed))
         accuracies.append(told[-1]["val_accuracy"])
         chances.append(training.custom()["chance"])
@@ -136,6 +149,14 @@ def test_the_same_bytes_come_to_the_same_numbers() -> None:
     assert one.custom() == other.custom()
     third, _ = trained(*sides, configured(epochs=3, seed=1))
     assert third[-1] != first[-1]
+
+
+def test_another_process_comes_to_the_same_numbers(finished: Finished, tmp_path: Path) -> None:
+    again = run_to_the_end(tmp_path)
+    first, second = ([point.values for point in run.seen[-1].points] for run in (finished, again))
+    assert first == second
+    assert again.seen[-1].custom_metrics == finished.seen[-1].custom_metrics
+    assert again.seen[-1].tokens_processed == finished.seen[-1].tokens_processed
 
 
 def test_a_seed_may_be_any_whole_number() -> None:
@@ -170,26 +191,22 @@ def test_tokens_are_the_words_that_were_read_in_all_epochs() -> None:
 
 def test_what_lies_beyond_the_sequence_length_makes_no_difference() -> None:
     train, held_out = split(paraphrases(), 0)
-    cut = [(" ".join(q.split()[:8]), " ".join(a.split()[:8])) for q, a in train if q.split()[:8] == q.split()]
-    longer = [(f"{question} never read", answer) for question, answer in cut if len(question.split()) == 8]
-    plain = [(question, answer) for question, answer in cut if len(question.split()) == 8]
-    word = retriever.answerer.tokens
-    plain = [(q, a) for q, a in plain if len(word(q, 99)) >= 8]
-    longer = [(f"{q} never read", a) for q, a in plain]
+    long = [(question, answer) for question, answer in train if len(answerer.tokens(question, 99)) >= 8]
+    longer = [(f"{question} never read", answer) for question, answer in long]
+    assert len(long) > 100
     config = configured(epochs=1, max_seq_length=8)
-    assert len(plain) > 10
-    assert trained(longer, held_out, config)[0] == trained(plain, held_out, config)[0]
+    assert trained(longer, held_out, config)[0] == trained(long, held_out, config)[0]
 
 
 def test_a_loss_that_is_no_longer_finite_ends_the_training() -> None:
-    training = Training(*(examples(side) for side in split(paraphrases(), 0)), configured(learning_rate=1e38))
+    training = untrained(configured(learning_rate=1e38))
     training.measure()
     with np.errstate(all="ignore"), pytest.raises(Diverged, match="try a lower learning_rate"):
         training.epoch(lambda: False)
 
 
 def test_a_training_stops_before_its_next_batch() -> None:
-    training = Training(*(examples(side) for side in split(paraphrases(), 0)), configured(batch_size=16))
+    training = untrained(configured(batch_size=16))
     before = training._encoder.table.copy()
     assert training.epoch(lambda: True) is None
     assert np.array_equal(training._encoder.table, before)
@@ -199,7 +216,7 @@ def test_a_training_stops_before_its_next_batch() -> None:
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth() -> None:
-    training = Training(*(examples(side) for side in split(paraphrases(), 0)), configured(learning_rate=0.1))
+    training = untrained(configured(learning_rate=0.1))
     steps = training._steps * 20
     rates = [training._rate(step) for step in range(steps)]
     assert rates[:10] == pytest.approx([0.01 * (step + 1) for step in range(10)])
@@ -213,7 +230,7 @@ def test_only_the_rows_of_a_batch_move_and_they_are_drawn_back_to_where_they_beg
     table[1] = 3
     rows = sp.csr_matrix(np.array([[0, 2.0, 0]], dtype=np.float32))
     optimizer.step(rows, np.zeros((1, 2), dtype=np.float32), rate=0.1)
-    assert table.tolist() == pytest.approx(np.array([[1, 1], [2.9, 2.9], [1, 1]]).tolist())
+    assert table.ravel().tolist() == pytest.approx([1, 1, 2.9, 2.9, 1, 1])
     optimizer.step(rows, np.array([[1.0, -1.0]], dtype=np.float32), rate=0.1)
     assert table[1, 0] < table[1, 1]
     assert table[[0, 2]].tolist() == [[1, 1], [1, 1]]
@@ -221,8 +238,7 @@ def test_only_the_rows_of_a_batch_move_and_they_are_drawn_back_to_where_they_beg
 
 def test_a_large_side_is_measured_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retriever, "MEASURED", 30)
-    sides = [examples(side) for side in split(paraphrases(), 0)]
-    training, again = (Training(*sides, configured()) for _ in range(2))
+    training, again = (untrained(configured()) for _ in range(2))
     assert [len(truth) for _, truth in training._sides.values()] == [30, 30]
     assert training.measure() == again.measure()
 
