@@ -7,7 +7,7 @@ from server.domain.status import TrainerKind
 from server.trainers.local import configuration
 from tests.server.trainers.bench import BASE, SMALL
 
-ACCEPTED = {
+ACCEPTED: dict[str, list[float]] = {
     "epochs": [1, 3, 3.0, 1000],
     "learning_rate": [1e-9, 0.002, 1, 1.0],
     "batch_size": [2, 64.0, 4096],
