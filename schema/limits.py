@@ -66,22 +66,22 @@ class _Walk:
             depth, merged = places.pop()
             names: Counter[str] = Counter()
             below: defaultdict[str, list[Opened]] = defaultdict(list)
-            for field, within in self._fields(merged):
+            for field, within in self._fields(merged, depth):
                 name = (field.alias or field.name).value
                 self._repeats += names[name]
                 names[name] += 1
                 if field.selection_set is not None:
                     below[name].append(Opened(field.selection_set, within))
-                self._refuse_beyond_limits(depth)
             places += [(depth + 1, inner) for inner in below.values()]
 
-    def _fields(self, merged: list[Opened]) -> Iterator[tuple[FieldNode, frozenset[str]]]:
+    def _fields(self, merged: list[Opened], depth: int) -> Iterator[tuple[FieldNode, frozenset[str]]]:
         """The fields of one place, those of its fragments among them; each fragment once."""
         waiting, spread = list(merged), set[str]()
         while waiting:
             opened = waiting.pop()
             for node in opened.selections.selections:
                 self._selections += 1
+                self._refuse_beyond_limits(depth)
                 if isinstance(node, FieldNode):
                     yield node, opened.within
                 elif isinstance(node, FragmentSpreadNode):

@@ -9,6 +9,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from schema.disconnect import unless_gone
+from tests.schema.clients import eventually
 from tests.schema.served import Served, serving
 
 COUNT = "{trainingJobs{totalCount}}"
@@ -41,7 +42,7 @@ async def test_a_client_that_goes_takes_its_mutation_along(served: Served) -> No
         await lock.waiting(1)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        await lock.waiting(0)
+        await eventually(lambda: served.connections_in_use() == 0)
     assert (await served.post("{sheets{totalCount}}")).json() == {"data": {"sheets": {"totalCount": 0}}}
 
 

@@ -183,9 +183,9 @@ async def test_a_client_that_goes_leaves_nothing_behind(own: Served, *, abrupt: 
                 socket.connection.transport.abort()
             else:
                 await socket.connection.close()
-            await lock.waiting(0)
             await own.watched(0)
             await eventually(lambda: tasks() == set())
+            await eventually(lambda: own.connections_in_use() == 0)
     assert logged == []
     assert (await own.post("{sheets{nodes{name}}}")).json() == {"data": {"sheets": {"nodes": [{"name": "sheet 0"}]}}}
 

@@ -3,14 +3,15 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.wire import NotJson, decode, encode
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=10,
 )
 
 
@@ -39,12 +40,14 @@ def test_what_is_no_json_of_any_use_is_refused(text: str | bytes) -> None:
         decode(text)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_is_read_again(value: object) -> None:
     assert decode(encode(value)) == value
     assert decode(encode(value).decode()) == value
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text())
 def test_whatever_comes_is_read_or_refused(text: str | bytes) -> None:
     try:
@@ -54,6 +57,7 @@ def test_whatever_comes_is_read_or_refused(text: str | bytes) -> None:
     assert json.loads(text) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_every_text_can_be_written_even_half_a_character(text: str) -> None:
     assert decode(encode({text: text})) == {text: text}

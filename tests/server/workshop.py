@@ -29,6 +29,10 @@ from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
 from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
 
 PAIRS = 5
+FREE = """
+    SELECT count(*) FROM training_jobs
+    WHERE completed_at IS NULL AND (lease_until IS NULL OR lease_until <= clock_timestamp()) AND id <> ALL (:hidden)
+"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,17 @@ class Workshop:
         return job_id
 
     async def poll(self, reconciler: Reconciler | None = None) -> int:
-        """One pass over all jobs, as if each were due; after the mirror, whose locks would make the pass skip some."""
+        """One pass over all jobs, as if each were due. A job that the mirror has locked is passed over, and comes next."""
+        reconciler = reconciler or self.reconciler
         if not (self.registry.broken or self.registry.held):
-            await asyncio.gather(*self.reconciler.runtime.mirror._tasks.values())
+            await asyncio.gather(*reconciler.runtime.mirror._tasks.values())
         await self.execute("UPDATE training_jobs SET next_poll_at = now()")
-        return await poller.poll_once(reconciler or self.reconciler)
+        free = await self.desk.value(FREE, hidden=list(reconciler.out_of_sight()))
+        worked = await poller.poll_once(reconciler)
+        while worked < free:
+            await asyncio.sleep(0.01)
+            worked += await poller.poll_once(reconciler)
+        return worked
 
     async def claim(self, job_id: str, lease: float = 30.0) -> Claim:
         async with self.engine.begin() as connection:

@@ -33,6 +33,7 @@ SEEDS = 2**32  # a seed of a job may be negative, one of numpy not
 FITTED = 20_000  # texts that the features, their weights and the SVD are made of, at most
 MEASURED = 2_000  # questions of a side that are measured, at most
 CHUNK = 256  # questions compared with all answers at once
+ROWS_AT_ONCE = 256  # of the table: what fits into the processor's cache moves three times as fast
 LEAST_RATE = 0.1  # the learning rate ends at this part of its peak
 FIRST_MOMENT, SECOND_MOMENT, TINY = 0.9, 0.999, 1e-8
 
@@ -313,6 +314,10 @@ class _RowAdam:
         by_column = rows.tocsc()
         touched = np.flatnonzero(np.diff(by_column.indptr))
         down = np.asarray(by_column[:, touched].T @ slope, dtype=np.float32)
+        for start in range(0, len(touched), ROWS_AT_ONCE):
+            self._move(touched[start : start + ROWS_AT_ONCE], down[start : start + ROWS_AT_ONCE], rate)
+
+    def _move(self, touched: Integers, down: Floats, rate: float) -> None:
         first = FIRST_MOMENT * self._first[touched] + (1 - FIRST_MOMENT) * down
         second = SECOND_MOMENT * self._second[touched] + (1 - SECOND_MOMENT) * down**2
         self._first[touched], self._second[touched] = first, second

@@ -44,6 +44,8 @@ def refused(name: str = "after") -> list[tuple[str, str]]:
         "\ud800",
         "a\0b",
         "W10=",  # []
+        base64.b64encode(b'["jobs", "2026-02-06T10:00:00.123456Z", "job_x"]').decode() + "!",
+        "\n" + base64.b64encode(b'["jobs", "2026-02-06T10:00:00.123456Z", "job_x"]').decode(),
         base64.b64encode(b"[" * 100_000).decode(),
         base64.b64encode(b'["jobs", ' + b"9" * 5000 + b"]").decode(),
         base64.b64encode(b"\xff\xfe").decode(),

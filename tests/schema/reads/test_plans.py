@@ -1,21 +1,12 @@
 """Plans are kept and serve again, but only requests that would compile to the same; and there is an end to how many."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from graphql import GraphQLSchema
-from graphql.execution.values import VariableValues
-from sqlalchemy import ColumnElement, Text, func, select
 
 from schema.reads import plans
-from schema.reads.arguments import Request
-from schema.reads.compiler import Compiler
 from schema.reads.plans import Place, Plan, compile_plan
-from schema.reads.render import word
-from schema.reads.selection import Document
-from server.domain.caller import LOCAL
-from server.storage import tables
 from tests.schema.conftest import Api
 from tests.schema.world import EMPTY, JOBS, RICH, World
 
@@ -192,40 +183,6 @@ async def test_a_read_session_can_t_write(api: Api) -> None:
     settings = "SELECT current_setting('default_transaction_read_only'), current_setting('timezone')"
     [row] = await api.database.reads.fetch(settings)
     assert tuple(row) == ("on", "UTC")
-
-
-def compiled(schema: GraphQLSchema, value: Any) -> Plan:  # noqa: ANN401  (from a compiler to an SQL expression)
-    return compile_plan(Request(LOCAL, VariableValues({}, {})), Document(schema, {}), value)
-
-
-def test_a_select_that_is_not_correlated_with_its_parent_is_refused(schema: GraphQLSchema) -> None:
-    """SQLAlchemy would add the parent to its FROM, and every row would meet every other."""
-
-    def crossed(compiler: Compiler) -> ColumnElement[Any]:
-        sheet = compiler.rows(tables.sheets)
-        below = select(func.count()).select_from(sheet, compiler.rows(tables.training_sheets)).correlate(None)
-        return select(below.scalar_subquery()).select_from(sheet).scalar_subquery()
-
-    with pytest.raises(TypeError, match=r"\['r\$1'\] stands in more than one FROM"):
-        compiled(schema, crossed)
-
-
-def test_a_value_that_would_become_a_bind_of_nobody_is_refused(schema: GraphQLSchema) -> None:
-    def literal(_compiler: Compiler) -> ColumnElement[Any]:
-        return func.upper("forgotten")
-
-    with pytest.raises(TypeError, match="values of ours became binds"):
-        compiled(schema, literal)
-
-
-def test_a_plan_is_the_text_of_a_statement_and_how_to_fill_it(schema: GraphQLSchema) -> None:
-    def named(compiler: Compiler) -> ColumnElement[Any]:
-        twice = compiler.recorder.bind(lambda request: request.caller.name, Text())
-        return func.concat(twice, word("/"), twice)
-
-    plan = compiled(schema, named)
-    assert plan.sql == "SELECT convert_to(CAST(concat($1::VARCHAR, '/', $1::VARCHAR) AS TEXT), 'UTF8') AS convert_to_1"
-    assert [fill(Request(LOCAL, cast("VariableValues", None))) for fill in plan.fills] == ["local"]
 
 
 @pytest.mark.database
