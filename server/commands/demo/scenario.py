@@ -18,7 +18,7 @@ class Scenario:
     target: Target
     model_name: str
     times_chance: float
-    base_model: str = "local/retriever-small"
+    base_model: str = "local/retriever-base"
     catalog: str = "main"
     schema: str = "tunegraph"
 
