@@ -52,7 +52,7 @@ check: $(VENV)/.dev ## Check format, lint, types, imports, the schema in git and
 
 .PHONY: test
 test: $(VENV)/.dev graphiql ## Run all tests [PG_BIN=folder with the programs of a Postgres to run them on]
-	@$(PY) -m pytest -n 2 --dist loadgroup
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run the tests that take seconds: without a database, a training, MLflow or a browser

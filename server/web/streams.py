@@ -32,6 +32,7 @@ class _Response:
         self._send = send
         self._stopping = stopping
         self._asked = False
+        self._began = asyncio.Event()
         self._open = False
 
     async def receive(self) -> Message:
@@ -42,6 +43,8 @@ class _Response:
         return message
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._began.set()
         self._open = message["type"] == "http.response.start" or message.get("more_body", False)
         await self._send(message)
 
@@ -53,10 +56,15 @@ class _Response:
     async def _rest(self) -> Message:
         """What comes after the request: that its client has gone, or that the server stops."""
         gone = asyncio.ensure_future(self._receive())
-        stop = asyncio.ensure_future(self._stopping.wait())
+        stop = asyncio.ensure_future(self._cut_off())
         try:
             await asyncio.wait((gone, stop), return_when=asyncio.FIRST_COMPLETED)
             return gone.result() if gone.done() else {"type": "http.disconnect"}
         finally:
             gone.cancel()
             stop.cancel()
+
+    async def _cut_off(self) -> None:
+        """Return once the server stops and the response has begun: an answer that is still worked on is waited for."""
+        await self._began.wait()
+        await self._stopping.wait()

@@ -30,7 +30,7 @@ from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
 
 PAIRS = 5
 FREE = """
-    SELECT count(*) FROM training_jobs
+    SELECT id, fence FROM training_jobs
     WHERE completed_at IS NULL AND (lease_until IS NULL OR lease_until <= clock_timestamp()) AND id <> ALL (:hidden)
 """
 
@@ -70,15 +70,15 @@ class Workshop:
         return job_id
 
     async def poll(self, reconciler: Reconciler | None = None) -> int:
-        """One pass over all jobs, as if each were due. A job that the mirror has locked is passed over, and comes next."""
+        """One pass over all jobs, as if each were due, and another while a lock of the mirror made it pass over one."""
         reconciler = reconciler or self.reconciler
         if not (self.registry.broken or self.registry.held):
             await asyncio.gather(*reconciler.runtime.mirror._tasks.values())
         await self.execute("UPDATE training_jobs SET next_poll_at = now()")
-        free = await self.desk.value(FREE, hidden=list(reconciler.out_of_sight()))
+        hidden = list(reconciler.out_of_sight())
+        before = set(await self.desk.rows(FREE, hidden=hidden))
         worked = await poller.poll_once(reconciler)
-        while worked < free:
-            await asyncio.sleep(0.01)
+        while before & set(await self.desk.rows(FREE, hidden=hidden)):  # its fence has not moved
             worked += await poller.poll_once(reconciler)
         return worked
 
