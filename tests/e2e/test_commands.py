@@ -8,7 +8,7 @@ import pytest
 from server.postgres import cluster, postmaster
 from tests.e2e.program import program, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 NAMES = ("--sheet", "Desk", "--template", "Desk help", "--training-sheet", "Desk answers")
 COUNT = "{ trainingSheets { nodes { name template { systemPrompt userPrompt } qaPairs { totalCount } } } }"

@@ -7,7 +7,7 @@ import pytest
 from server.postgres import cluster, postmaster
 from tests.e2e.program import program, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 async def test_the_demo_trains_registers_answers_and_says_that_all_of_it_held() -> None:

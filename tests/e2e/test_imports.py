@@ -10,7 +10,7 @@ import pytest
 from tests.database import throwaway_folder
 from tests.e2e.program import CHECKOUT, environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 SCRIPT = """
 import asyncio, sys

@@ -9,7 +9,7 @@ from server.commands.demo.client import Client, Data, StreamLost
 from tests.e2e import jobs, trainings
 from tests.e2e.program import program
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 MANY = 200  # topics, so that an epoch takes its time
 FOR_EVER = 1000  # epochs: far more than a test waits for

@@ -11,7 +11,7 @@ from server.commands.demo.client import Client, Data
 from tests.e2e import jobs
 from tests.e2e.program import CHECKOUT, program
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 EXAMPLES = CHECKOUT / "examples" / "operations.graphql"
 ROUND = CHECKOUT / "tests" / "e2e" / "round.graphql"

@@ -12,7 +12,7 @@ from server.postgres import cluster, postmaster
 from tests.e2e import jobs
 from tests.e2e.program import program, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 async def test_it_answers_and_ends_in_order() -> None:

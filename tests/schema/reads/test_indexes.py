@@ -18,7 +18,7 @@ from graphql import GraphQLSchema
 from tests.database import DatabaseServer
 from tests.schema.conftest import Api, opened
 
-pytestmark = [pytest.mark.database, pytest.mark.xdist_group("indexes")]
+pytestmark = pytest.mark.database
 
 EXECUTIONS = 10
 SMALL = 40  # rows of little tables, and of parents
