@@ -14,6 +14,7 @@ from schema.reads.cursors import beyond, cursor
 from schema.reads.declare import Connection, Row
 
 LARGEST_PAGE = 100
+PAGE = 20
 CURSOR = "cursor$"
 PLACE = "place$"
 
@@ -47,8 +48,8 @@ def _size(name: str, value: int | None) -> int | None:
 
 
 def limit(arguments: Arguments, name: str = "first") -> int:
-    """The length of a plain list that the client limits; it has a default."""
-    return cast("int", arguments.shape(lambda value: LARGEST_PAGE if value is None else _size(name, value), name))
+    """The length of a plain list that the client limits."""
+    return cast("int", arguments.shape(lambda value: PAGE if value is None else _size(name, value), name))
 
 
 class ConnectionCompiler:

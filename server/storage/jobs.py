@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, func, insert, literal, select, true, update
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, func, insert, literal, literal_column, select, true, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,8 @@ from server.storage.tables import training_job_events as events
 from server.storage.tables import training_job_lineage as lineage
 from server.storage.tables import training_jobs as jobs
 
-STILL_ACTIVE = sorted(status.value for status in ACTIVE)
+# literals, because a partial index serves no parameter
+STILL_ACTIVE = [literal_column(f"'{status}'", Text) for status in sorted(ACTIVE)]
 NO_COLUMNS: Mapping[str, object] = MappingProxyType({})
 
 
