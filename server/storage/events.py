@@ -16,7 +16,7 @@ from server.domain.status import EventType, JobStatus
 from server.storage.tables import training_job_events as events
 from server.storage.tables import training_jobs as jobs
 
-NOTHING_ELSE = JSON(none_as_null=True)
+JSON_OR_NULL = JSON(none_as_null=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +45,21 @@ def telling(
         .returning(jobs.c.id, jobs.c.last_sequence, jobs.c.updated_at, before.label("old_status"))
         .cte("changed")
     )
+    row: dict[str, ColumnElement[Any]] = {
+        "id": literal(ids.new(ids.Kind.EVENT), Text),
+        "job_id": changed.c.id,
+        "sequence": changed.c.last_sequence,
+        "created_at": changed.c.updated_at,
+        "event_type": literal(entry.type.value, Text),
+        "old_status": changed.c.old_status,
+        "new_status": literal(new_status and new_status.value, Text),
+        "message": literal(entry.message, Text),
+        "event_data": literal(entry.data and dict(entry.data), JSON_OR_NULL),
+        "actor": literal(entry.actor, Text),
+    }
     told = (
         insert(events)
-        .from_select(
-            [
-                "id",
-                "job_id",
-                "sequence",
-                "created_at",
-                "event_type",
-                "old_status",
-                "new_status",
-                "message",
-                "event_data",
-                "actor",
-            ],
-            select(
-                literal(ids.new(ids.Kind.EVENT), Text),
-                changed.c.id,
-                changed.c.last_sequence,
-                changed.c.updated_at,
-                literal(entry.type.value, Text),
-                changed.c.old_status,
-                literal(new_status and new_status.value, Text),
-                literal(entry.message, Text),
-                literal(entry.data and dict(entry.data), NOTHING_ELSE),
-                literal(entry.actor, Text),
-            ),
-        )
+        .from_select(list(row), select(*row.values()))
         .returning(events.c.job_id, events.c.sequence)
         .cte("told")
     )
