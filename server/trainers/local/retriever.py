@@ -8,7 +8,7 @@ touches, and drawn back to where it began by the weight decay.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,25 +17,19 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from sklearn.utils.extmath import randomized_svd
 
 from server.trainers.local import answerer
-from server.trainers.local.answerer import Encoder, Floats, tokens, unit
+from server.trainers.local.answerer import Encoder, tokens
+from server.trainers.local.learning import Integers, RowAdam, rank, slopes
 
-Integers = npt.NDArray[np.int64]
-
-SHARPNESS = 10.0  # the softmax is over this times the cosine
 SEEDS = 2**32  # a seed of a job may be negative, one of numpy not
 FITTED = 20_000  # texts that the features, their weights and the SVD are made of, at most
 MEASURED = 2_000  # questions of a side that are measured, at most
-CHUNK = 256  # questions compared with all answers at once
-ROWS_AT_ONCE = 256  # of the table: what fits into the processor's cache moves three times as fast
 LEAST_RATE = 0.1  # the learning rate ends at this part of its peak
-FIRST_MOMENT, SECOND_MOMENT, TINY = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +98,7 @@ class Training:
         self._encoder = self._fitted(train)
         self._questions = self._encoder.sparse(train.questions)
         self._answers = self._encoder.sparse(self._candidates)
-        self._optimizer = _RowAdam(self._encoder.table, configuration.weight_decay)
+        self._optimizer = RowAdam(self._encoder.table, configuration.weight_decay)
         self._epoch = 0
         self._tokens_an_epoch = sum(
             len(tokens(text, configuration.max_seq_length)) for text in (*train.questions, *train.answers)
@@ -233,96 +227,3 @@ class Training:
         )
         rows = sp.csr_matrix(sp.vstack([questions, answers]))
         self._optimizer.step(rows, np.vstack([question_slope, answer_slope]), self._rate(step))
-
-
-def slopes(questions: Floats, answers: Floats, truth: Integers) -> tuple[Floats, Floats]:
-    """The gradients of the in-batch softmax loss by the raw vectors of questions and answers, shapes as given.
-
-    An answer that equals a question's own counts as neither right nor wrong for it.
-    """
-    question_units, answer_units = unit(questions), unit(answers)
-    scores = _scores(question_units, answer_units)
-    same = truth[:, None] == truth[None, :]
-    np.fill_diagonal(same, val=False)
-    scores[same] = -np.inf
-    slope = _softmax(scores)
-    slope[np.diag_indices_from(slope)] -= 1
-    slope *= SHARPNESS / len(truth)
-    return (
-        _through_unit(slope @ answer_units, questions, question_units),
-        _through_unit(slope.T @ question_units, answers, answer_units),
-    )
-
-
-def batch_loss(questions: Floats, answers: Floats, truth: Integers) -> float:
-    """The loss whose gradients `slopes` gives."""
-    scores = _scores(unit(questions), unit(answers))
-    same = truth[:, None] == truth[None, :]
-    np.fill_diagonal(same, val=False)
-    scores[same] = -np.inf
-    return float(-np.log(np.diag(_softmax(scores))).mean())
-
-
-def rank(questions: Floats, candidates: Floats, truth: Sequence[int] | Integers) -> dict[str, float]:
-    """Loss over all candidates, accuracy (the true one is first) and recall at 5. A tie counts against the true one."""
-    truth = np.asarray(truth)
-    losses, places = [], []
-    for first in range(0, len(truth), CHUNK):
-        wanted = truth[first : first + CHUNK]
-        scores = _scores(questions[first : first + CHUNK], candidates)
-        own = scores[np.arange(len(wanted)), wanted]
-        highest = scores.max(axis=1)
-        losses.append(highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1)) - own)
-        places.append((scores >= own[:, None]).sum(axis=1) - 1)
-    loss, place = np.concatenate(losses), np.concatenate(places)
-    return {
-        "loss": float(loss.mean()),
-        "accuracy": float((place == 0).mean()),
-        "recall_at_5": float((place < 5).mean()),  # noqa: PLR2004  (that is its name)
-    }
-
-
-def _scores(questions: Floats, answers: Floats) -> Floats:
-    return np.asarray(SHARPNESS * (questions @ answers.T), dtype=questions.dtype)
-
-
-def _softmax(scores: Floats) -> Floats:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=scores.dtype)
-
-
-def _through_unit(slope: Floats, raw: Floats, units: Floats) -> Floats:
-    """A gradient by unit vectors as one by the vectors before they were made so."""
-    lengths = np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), answerer.TINY)
-    return np.asarray((slope - units * (slope * units).sum(axis=1, keepdims=True)) / lengths, dtype=raw.dtype)
-
-
-class _RowAdam:
-    """AdamW (Loshchilov & Hutter, 2019) over the rows that a batch touches, decaying to where the table began."""
-
-    def __init__(self, table: Floats, weight_decay: float) -> None:
-        self._table = table
-        self._home = table.copy()
-        self._first = np.zeros_like(table)
-        self._second = np.zeros_like(table)
-        self._weight_decay = weight_decay
-        self._steps = 0
-
-    def step(self, rows: sp.csr_matrix, slope: Floats, rate: float) -> None:
-        """One step down `slope`, the gradient by the rows' vectors."""
-        self._steps += 1
-        by_column = rows.tocsc()
-        touched = np.flatnonzero(np.diff(by_column.indptr))
-        down = np.asarray(by_column[:, touched].T @ slope, dtype=np.float32)
-        for start in range(0, len(touched), ROWS_AT_ONCE):
-            self._move(touched[start : start + ROWS_AT_ONCE], down[start : start + ROWS_AT_ONCE], rate)
-
-    def _move(self, touched: Integers, down: Floats, rate: float) -> None:
-        first = FIRST_MOMENT * self._first[touched] + (1 - FIRST_MOMENT) * down
-        second = SECOND_MOMENT * self._second[touched] + (1 - SECOND_MOMENT) * down**2
-        self._first[touched], self._second[touched] = first, second
-        first /= 1 - FIRST_MOMENT**self._steps
-        second /= 1 - SECOND_MOMENT**self._steps
-        here = self._table[touched]
-        drawn_back = self._weight_decay * (here - self._home[touched])
-        self._table[touched] = here - rate * (first / (np.sqrt(second) + TINY) + drawn_back)

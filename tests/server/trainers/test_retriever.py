@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # publishes no types
 
-from server.trainers.local import answerer, configuration, retriever
+from server.trainers.local import answerer, configuration, learning, retriever
 from server.trainers.local.retriever import Configuration, Diverged, Examples, Training
 from tests.server.trainers.bench import BASE, SMALL, Finished, Pairs, paraphrases, run_to_the_end, split
 
@@ -80,8 +80,8 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     questions, answers = draw.normal(size=(6, 4)), draw.normal(size=(6, 4)) * 3
     truth = np.array([0, 1, 2, 1, 3, 0])  # some answers come twice
     answers[3], answers[5] = answers[1], answers[0]
-    by_questions, by_answers = retriever.slopes(questions, answers, truth)  # type: ignore[arg-type]  # doubles, to see more
-    loss = lambda: retriever.batch_loss(questions, answers, truth)  # type: ignore[arg-type]  # noqa: E731
+    by_questions, by_answers = learning.slopes(questions, answers, truth)  # type: ignore[arg-type]  # doubles, to see more
+    loss = lambda: learning.batch_loss(questions, answers, truth)  # type: ignore[arg-type]  # noqa: E731
     np.testing.assert_allclose(by_questions, slope_of(loss, questions), atol=1e-7)
     np.testing.assert_allclose(by_answers, slope_of(loss, answers), atol=1e-7)
 
@@ -91,8 +91,8 @@ def test_a_batch_of_one_answer_has_nothing_to_learn() -> None:
     questions = draw.normal(size=(3, 4)).astype(np.float32)
     answers = np.tile(draw.normal(size=(1, 4)).astype(np.float32), (3, 1))
     truth = np.zeros(3, dtype=np.int64)
-    assert retriever.batch_loss(questions, answers, truth) == 0
-    assert not np.any(retriever.slopes(questions, answers, truth))
+    assert learning.batch_loss(questions, answers, truth) == 0
+    assert not np.any(learning.slopes(questions, answers, truth))
 
 
 def test_the_figures_are_those_of_a_plain_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +108,8 @@ def test_the_figures_are_those_of_a_plain_count(monkeypatch: pytest.MonkeyPatch)
         firsts += as_good == 0
         among_five += as_good < 5
     for chunk in (1, 7, 41, 256):
-        monkeypatch.setattr(retriever, "CHUNK", chunk)
-        found = retriever.rank(questions, candidates, truth)
+        monkeypatch.setattr(learning, "CHUNK", chunk)
+        found = learning.rank(questions, candidates, truth)
         assert found["accuracy"] == pytest.approx(firsts / 41)
         assert found["recall_at_5"] == pytest.approx(among_five / 41)
         assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
@@ -226,7 +226,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_tenth() -> None:
 
 def test_only_the_rows_of_a_batch_move_and_they_are_drawn_back_to_where_they_began() -> None:
     table = np.ones((3, 2), dtype=np.float32)
-    optimizer = retriever._RowAdam(table, weight_decay=0.5)
+    optimizer = learning.RowAdam(table, weight_decay=0.5)
     table[1] = 3
     rows = sp.csr_matrix(np.array([[0, 2.0, 0]], dtype=np.float32))
     optimizer.step(rows, np.zeros((1, 2), dtype=np.float32), rate=0.1)
