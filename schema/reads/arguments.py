@@ -16,8 +16,8 @@ from server.domain.examples import unstorable_text
 class BadArgument(GraphQLError):
     """A value that the schema's types allow and the field does not."""
 
-    def __init__(self, message: str, node: FieldNode | None = None) -> None:
-        super().__init__(message, node, extensions={"code": "INVALID_ARGUMENT"})
+    def __init__(self, message: str) -> None:
+        super().__init__(message, extensions={"code": "INVALID_ARGUMENT"})
 
 
 @dataclass(slots=True)
