@@ -1,19 +1,36 @@
-"""Executing an operation, whichever way it came in: the same context, the same errors."""
+"""Executing an operation, whichever way it came in: the same context, the same errors.
 
+A query that SQL can answer alone is one statement, whose bytes are the answer. All else runs under graphql-core, and
+so does whatever ends in an error of the client's: graphql-core words it.
+"""
+
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeAlias, cast
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, subscribe
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLFormattedError,
+    GraphQLSchema,
+    OperationType,
+    execute,
+    subscribe,
+)
+from graphql.execution.values import VariableValues, get_variable_values
 
 from schema.context import Context
 from schema.documents import Documents, Operation, Refusal
 from schema.errors import masked
+from schema.reads.arguments import Request
+from schema.reads.selection import Document
+from schema.wire import encode
 
 Payload: TypeAlias = Mapping[str, Any]
-Answer: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +39,14 @@ class Prepared:
 
     operation: Operation
     variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as JSON. `unexecuted` has the errors of an operation that ended outside any of its fields."""
+
+    json: bytes
+    unexecuted: Sequence[GraphQLFormattedError] = ()
 
 
 class Execution:
@@ -48,13 +73,51 @@ class Execution:
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
         """The answer to a query or a mutation."""
-        result = execute(
+        if prepared.operation.type is OperationType.QUERY:
+            answer = await self._compiled(prepared, context)
+            if answer is not None:
+                return answer
+        return await self._executed(prepared, context)
+
+    async def _compiled(self, prepared: Prepared, context: Context) -> Answer | None:
+        """The answer of one statement; None where graphql-core has to answer."""
+        operation = prepared.operation
+        variables = get_variable_values(
+            self._schema, operation.definition.variable_definitions or (), dict(prepared.variables)
+        )
+        if not isinstance(variables, VariableValues):
+            return None
+        request = Request(context.caller, variables)
+        try:
+            plan = await context.plans.find(
+                operation.place,
+                request,
+                Document(self._schema, operation.fragments),
+                lambda compiler: compiler.query(operation.definition),
+            )
+            values = plan.filled(request)
+        except GraphQLError:
+            return None
+        if not plan.answers:
+            return None
+        try:
+            data = await plan.run(context.services.database.reads, values) or b"null"
+        except Exception as error:  # noqa: BLE001  (it is logged and masked)
+            return failed(error, executed=True)
+        return Answer(b'{"data":%b}' % data)
+
+    async def _executed(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer of graphql-core. Introspection takes long, and stays beside the event loop."""
+        operation = prepared.operation
+        run = partial(
+            execute,
             self._schema,
-            prepared.operation.document,
+            operation.document,
             context_value=context,
             variable_values=dict(prepared.variables),
-            operation_name=_name(prepared.operation),
+            operation_name=_name(operation),
         )
+        result = await asyncio.to_thread(run) if operation.introspects else run()
         return formatted(await result if isawaitable(result) else result)
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
@@ -93,25 +156,30 @@ def formatted(result: ExecutionResult) -> Answer:
     """A result as clients get it: errors masked, and no `data` where nothing was executed."""
     errors = result.errors or ()
     if not errors:
-        return {"data": result.data}
-    executed = result.data is not None or any(error.path for error in errors)
-    return unexecuted(errors) | ({"data": result.data} if executed else {})
+        return Answer(encode({"data": result.data}))
+    if result.data is None and not any(error.path for error in errors):
+        return unexecuted(errors)
+    return Answer(encode({"errors": _formatted(errors), "data": result.data}))
 
 
 def unexecuted(errors: Sequence[GraphQLError]) -> Answer:
     """The answer of an operation that ended outside any of its fields."""
-    return {"errors": [masked(error).formatted for error in errors]}
+    return refused(_formatted(errors))
 
 
-def failed(error: Exception) -> Answer:
-    """The answer of an operation that something unforeseen ended."""
+def failed(error: Exception, *, executed: bool = False) -> Answer:
+    """The answer of an operation that something unforeseen ended; `executed` when it was at work in the database."""
     worded = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-    return unexecuted([worded])
+    return Answer(encode({"errors": _formatted([worded]), "data": None})) if executed else unexecuted([worded])
 
 
-def refused(refusal: Refusal) -> Answer:
+def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
     """The answer to a request that was not executed."""
-    return {"errors": refusal.errors}
+    return Answer(encode({"errors": errors}), errors)
+
+
+def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:
+    return [masked(error).formatted for error in errors]
 
 
 def _refusal(message: str) -> Refusal:

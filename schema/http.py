@@ -48,20 +48,21 @@ async def respond(request: Request, execution: Execution, context: Context, timi
         prepared = execution.prepare(await _payload(request))
         _refuse_unsafe(request, prepared, accepted)
     except HttpError as error:
-        return _response(error.body, error.status, accepted.refusal, error.headers)
+        return _response(encode(error.body), error.status, accepted.refusal, error.headers)
     except Refusal as refusal:
         well_formed = all(error.get("extensions", {}).get("code") != "BAD_REQUEST" for error in refusal.errors)
         lenient = well_formed and accepted.refusal == JSON
-        return _response(refused(refusal), HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST, accepted.refusal)
+        status = HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST
+        return _response(refused(refusal.errors).json, status, accepted.refusal)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
         return EventStream(execution.answers(prepared, context), timing.comment_every)
     answer = await unless_gone(request.receive, execution.answer(prepared, context))
-    failed = "data" not in answer and accepted.single == GRAPHQL_JSON
-    return _response(answer, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
+    failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
+    return _response(answer.json, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
 
 
-def _response(body: object, status: HTTPStatus, media_type: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(encode(body), status, {"Vary": "Accept", **(headers or {})}, f"{media_type}; charset=utf-8")
+def _response(body: bytes, status: HTTPStatus, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, {"Vary": "Accept", **(headers or {})}, f"{media_type}; charset=utf-8")
 
 
 async def _payload(request: Request) -> Any:  # noqa: ANN401  (whatever a client sent)

@@ -1,16 +1,14 @@
 """What can be asked."""
 
 from dataclasses import replace
-from typing import Annotated, cast
 
 import strawberry
 from sqlalchemy import ColumnElement, DateTime, Text
 
 from schema.reads.arguments import Arguments
 from schema.reads.connections import LARGEST_PAGE
-from schema.reads.declare import Argument, Row, connection, many, one
+from schema.reads.declare import Argument, Row, connection, lookup, many, one
 from schema.reads.render import among, word
-from schema.resolve import Ref
 from schema.types.base_models import BaseModel, base_models
 from schema.types.curation import (
     JOBS,
@@ -68,7 +66,7 @@ def matching(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
     if arguments.given("filter", "trainer"):
         found.append(job.c.trainer == word(arguments.literal("filter", "trainer")))
     if arguments.given("filter", "status"):
-        found.append(among(job.c.status, arguments.literal("filter", "status")))
+        found.append(among(job.c.status, arguments.words("filter", "status")))
     if arguments.given("filter", "createdAfter"):
         found.append(job.c.created_at > arguments.bind(DateTime(timezone=True), "filter", "createdAfter"))
     if arguments.given("filter", "createdBefore"):
@@ -91,20 +89,22 @@ def _ordered(arguments: Arguments) -> bool:
     return bool(arguments.literal("orderBy") != TrainingJobOrder.CREATED_AT_ASC)
 
 
-def node(
-    id: Annotated[strawberry.ID, strawberry.argument(description="What to look up.")],  # noqa: A002  (Relay's name)
-) -> Node | None:
-    """The type is in the id's prefix."""
-    kind, _, rest = plain_id(id).partition("_")
-    found = Ref(TYPES[Kind(kind)], id) if rest and kind in set(Kind) else None
-    return cast("Node | None", found)
+def _type_name(arguments: Arguments) -> str | None:
+    """Which type an id is of: that is in its prefix."""
+
+    def named(id_: str) -> str | None:
+        kind, _, rest = plain_id(id_).partition("_")
+        return TYPES[Kind(kind)] if rest and kind in set(Kind) else None
+
+    found: str | None = arguments.shape(named, "id")
+    return found
 
 
 @strawberry.type(description="What can be asked. Each field reads all that is selected below it with one statement.")
 class Query:
     """The reads."""
 
-    node: Node | None = strawberry.field(resolver=node, description="Anything that has an id.")
+    node: Node | None = lookup(_type_name, "Anything that has an id.", where=_by_id, arguments=ID)
     training_job: TrainingJob | None = one(tables.training_jobs, "A job.", where=_by_id, arguments=ID)
     training_jobs: TrainingJobConnection = connection(
         tables.training_jobs,

@@ -13,22 +13,22 @@ from graphql import (
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    OperationType,
+    get_named_type,
     is_abstract_type,
     is_introspection_type,
     is_object_type,
 )
 from graphql.execution.values import VariableValues
-from sqlalchemy import ColumnElement
 
 from schema.context import Context
 from schema.reads.arguments import Request
-from schema.reads.compiler import Compiler, declared, is_read
-from schema.reads.declare import Computed, Relation
-from schema.reads.plans import Place
+from schema.reads.compiler import TYPE, declared, is_read
+from schema.reads.declare import Computed, Lookup, Relation
+from schema.reads.plans import Place, Plan, Value
 from schema.reads.selection import Document
 
 ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
-TYPE = "$type"  # what an object read for an abstract type is; no response key contains a "$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def attach(schema: GraphQLSchema) -> None:
 
 def _attach_field(field: GraphQLField, *, root: bool) -> None:
     read = declared(field)
-    if root and isinstance(read, Relation):
+    if root and isinstance(read, Relation | Lookup):
         field.resolve = _resolve_declared
     elif root:
         field.resolve = _following_refs(cast("Callable[..., Any]", field.resolve))
@@ -92,6 +92,8 @@ def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     """A Python resolver that may answer with a `Ref`, which is then read."""
 
     async def resolved(source: Any, info: ResolveInfo, **arguments: Any) -> Any:  # noqa: ANN401
+        if info.operation.operation is OperationType.MUTATION:
+            await _refuse_bad_arguments(info)
         value = resolve(source, info, **arguments)
         if inspect.isawaitable(value):
             value = await value
@@ -100,25 +102,39 @@ def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]
     return resolved
 
 
+async def _refuse_bad_arguments(info: ResolveInfo) -> None:
+    """Raise `BadArgument` for what is selected of a mutation's result, before anything is written."""
+    result = get_named_type(info.return_type)
+    for type_ in info.schema.get_possible_types(result) if is_abstract_type(result) else ():
+        if is_read(type_):
+            plan, request = await _planned(info, type_.name, None, _of_ref(info, type_.name))
+            plan.filled(request)
+
+
 async def read(info: ResolveInfo, ref: Ref) -> dict[str, Any] | None:
     """An object as the field's selection asks for it; None when there is none."""
-    type_ = cast("GraphQLObjectType", info.schema.type_map[ref.type])
-    found = await answer(info, ref.type, ref.key, lambda compiler: compiler.written(type_, info.field_nodes))
-    return None if found is None else {**found, TYPE: ref.type}
+    found: dict[str, Any] | None = await answer(info, ref.type, ref.key, _of_ref(info, ref.type))
+    return found
 
 
-async def answer(
-    info: ResolveInfo, type_name: str, key: object, value: Callable[[Compiler], ColumnElement[Any]]
-) -> Any:  # noqa: ANN401
+def _of_ref(info: ResolveInfo, type_name: str) -> Value:
+    type_ = cast("GraphQLObjectType", info.schema.type_map[type_name])
+    return lambda compiler: compiler.written(type_, info.field_nodes)
+
+
+async def answer(info: ResolveInfo, type_name: str, key: object, value: Value) -> Any:  # noqa: ANN401
     """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`."""
-    context = info.context
+    plan, request = await _planned(info, type_name, key, value)
+    found = await plan.run(info.context.services.database.reads, plan.filled(request))
+    return None if found is None else json.loads(found)
+
+
+async def _planned(info: ResolveInfo, type_name: str, key: object, value: Value) -> tuple[Plan, Request]:
     variables = info.variable_values
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
-    request = Request(context.caller, coerced, key)
-    place = _place(info.field_nodes, type_name)
-    plan = context.plans.find(place, request, Document(info.schema, cast("Mapping[str, Any]", info.fragments)), value)
-    found = await plan.run(context.services.database.reads, request)
-    return None if found is None else json.loads(found)
+    request = Request(info.context.caller, coerced, key)
+    document = Document(info.schema, cast("Mapping[str, Any]", info.fragments))
+    return await info.context.plans.find(_place(info.field_nodes, type_name), request, document, value), request
 
 
 def _place(nodes: Sequence[FieldNode], type_name: str) -> Place:

@@ -1,15 +1,16 @@
 """The protocol graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), server side."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
+from graphql import GraphQLFormattedError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.context import Context
 from schema.documents import Refusal
-from schema.execution import Execution, failed, refused
+from schema.execution import Execution, failed
 from schema.timing import Timing
 from schema.wire import NotJson, decode, encode
 
@@ -121,7 +122,7 @@ class Conversation:
         except WebSocketDisconnect:
             return
         except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this operation alone)
-            errors = failed(error)["errors"]
+            errors = failed(error).unexecuted
         if self._streams.get(stream) is not asyncio.current_task():
             return
         del self._streams[stream]
@@ -129,18 +130,18 @@ class Conversation:
             ending = {"type": "error", "payload": errors} if errors else {"type": "complete"}
             await self._send({"id": stream, **ending})
 
-    async def _tell(self, stream: str, payload: dict[str, Any]) -> list[Any]:
+    async def _tell(self, stream: str, payload: dict[str, Any]) -> Sequence[GraphQLFormattedError]:
         """Tell the answers, and return the errors that ended them."""
         try:
             prepared = self._execution.prepare(payload)
         except Refusal as refusal:
-            return list(refused(refusal)["errors"])
+            return refusal.errors
         async with aclosing(self._execution.answers(prepared, self._context)) as answers:
             async for answer in answers:
-                if "data" not in answer:
-                    return list(answer["errors"])
-                await self._send({"id": stream, "type": "next", "payload": answer})
-        return []
+                if answer.unexecuted:
+                    return answer.unexecuted
+                await self._send_text(b'{"id":%b,"type":"next","payload":%b}' % (encode(stream), answer.json))
+        return ()
 
     async def _message(self) -> dict[str, Any]:
         frame = await self._socket.receive()
@@ -164,9 +165,11 @@ class Conversation:
 
     async def _send(self, message: dict[str, Any]) -> None:
         """Send a message. Raises WebSocketDisconnect, also where the socket has just been closed from our side."""
-        text = encode(message).decode()
+        await self._send_text(encode(message))
+
+    async def _send_text(self, message: bytes) -> None:
         try:
-            await self._socket.send_text(text)
+            await self._socket.send_text(message.decode())
         except RuntimeError:
             raise WebSocketDisconnect(1006) from None
 

@@ -2,9 +2,18 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from graphql import FieldNode, GraphQLDirective, GraphQLError, GraphQLField
+from graphql import (
+    FieldNode,
+    GraphQLDirective,
+    GraphQLError,
+    GraphQLField,
+    ListValueNode,
+    ObjectValueNode,
+    ValueNode,
+    VariableNode,
+)
 from graphql.execution.values import VariableValues, get_argument_values, get_directive_values
 from sqlalchemy import BindParameter, bindparam
 from sqlalchemy.types import TypeEngine
@@ -12,17 +21,19 @@ from sqlalchemy.types import TypeEngine
 from server.domain.caller import Caller
 from server.domain.examples import unstorable_text
 
+T = TypeVar("T")
+
 
 class BadArgument(GraphQLError):
     """A value that the schema's types allow and the field does not."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, extensions={"code": "INVALID_ARGUMENT"})
+    def __init__(self, message: str, node: FieldNode | None = None) -> None:
+        super().__init__(message, None if node is None else [node], extensions={"code": "INVALID_ARGUMENT"})
 
 
 @dataclass(slots=True)
 class Request:
-    """One execution of an operation: who asks, and with which values."""
+    """One execution of an operation: who asks, and with which values. `key` is what the program itself asks for."""
 
     caller: Caller
     variables: VariableValues
@@ -57,16 +68,21 @@ class Recorder:
         self.asked: list[tuple[Question, Hashable]] = []
         self.fills: dict[str, Fill] = {}
 
-    def ask(self, question: Question) -> Any:  # noqa: ANN401  (the question's answer)
-        """An answer that shapes the plan."""
+    def ask(self, question: Question, *, fixed: bool = False) -> Any:  # noqa: ANN401  (the question's answer)
+        """An answer that shapes the plan. A `fixed` one stands in the document, and need not be asked again."""
         answer = question(self._request)
-        self.asked.append((question, answer))
+        if not fixed:
+            self.asked.append((question, answer))
         return answer
 
-    def bind(self, fill: Fill, type_: TypeEngine[Any]) -> BindParameter[Any]:
-        """A value that is looked up anew each time the plan runs."""
+    def bind(self, fill: Fill, type_: TypeEngine[Any], *, fixed: bool = False) -> BindParameter[Any]:
+        """A value that is looked up anew each time the plan runs, but for a `fixed` one."""
         name = f"p{len(self.fills) + 1}"
-        self.fills[name] = fill
+        if fixed:
+            value = fill(self._request)
+            self.fills[name] = lambda _: value
+        else:
+            self.fills[name] = fill
         return bindparam(name, type_=type_)
 
 
@@ -75,6 +91,15 @@ def plain(value: object) -> Any:  # noqa: ANN401
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
     return getattr(value, "value", value)
+
+
+def depends_on_variables(value: ValueNode) -> bool:
+    """Whether a value differs from request to request."""
+    if isinstance(value, ListValueNode):
+        return any(map(depends_on_variables, value.values))
+    if isinstance(value, ObjectValueNode):
+        return any(depends_on_variables(field.value) for field in value.fields)
+    return isinstance(value, VariableNode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +112,47 @@ class Arguments:
 
     def given(self, *path: str) -> bool:
         """Whether a value other than null is there; part of the plan's shape."""
-        return bool(self.recorder.ask(lambda request: self._read(request, path) is not None))
+        return bool(self.shape(lambda value: value is not None, *path))
 
     def literal(self, *path: str) -> Any:  # noqa: ANN401
         """A value from a small closed set, written into the plan."""
-        return self.recorder.ask(lambda request: plain(self._read(request, path)))
+        return self.shape(plain, *path)
+
+    def words(self, *path: str) -> tuple[str, ...]:
+        """A choice from a small closed set, in whatever order, written into the plan."""
+        found: tuple[str, ...] = self.shape(lambda value: tuple(sorted(set(plain(value)))), *path)
+        return found
 
     def shape(self, of: Callable[[Any], Hashable], *path: str) -> Any:  # noqa: ANN401
         """What `of` makes of a value; part of the plan's shape. `of` may raise `BadArgument`."""
-        return self.recorder.ask(lambda request: of(self._read(request, path)))
+        return self.recorder.ask(self._made(of, path), fixed=self._fixed(path))
 
     def bind(self, type_: TypeEngine[Any], *path: str, of: Callable[[Any], object] = plain) -> BindParameter[Any]:
         """A value of the client's, checked, and bound when the plan runs. `of` may raise `BadArgument`."""
-
-        def fill(request: Request) -> object:
-            return _storable(of(self._read(request, path)), path)
-
-        return self.recorder.bind(fill, type_)
+        fill = self._made(lambda value: _storable(of(value), path), path)
+        return self.recorder.bind(fill, type_, fixed=self._fixed(path))
 
     def key(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
         """What the program, not the client, asks for: the id of what a mutation wrote."""
         return self.recorder.bind(lambda request: request.key, type_)
+
+    def bad(self, message: str) -> BadArgument:
+        """An error that points at the field in the document."""
+        return BadArgument(message, self.node)
+
+    def _made(self, of: Callable[[Any], T], path: tuple[str, ...]) -> Callable[[Request], T]:
+        def made(request: Request) -> T:
+            try:
+                return of(self._read(request, path))
+            except BadArgument as error:
+                raise self.bad(error.message) from None
+
+        return made
+
+    def _fixed(self, path: tuple[str, ...]) -> bool:
+        """Whether the argument that a path begins with is the same in each request for the document."""
+        given = (self.node.arguments or ()) if self.node is not None else ()
+        return not any(depends_on_variables(one.value) for one in given if one.name.value == path[0])
 
     def _read(self, request: Request, path: tuple[str, ...]) -> Any:  # noqa: ANN401
         if self.definition is None or self.node is None:

@@ -5,24 +5,46 @@ Facts about Postgres and SQLAlchemy that shape the code:
   parent to its FROM, silently: a cross join;
 - `row_to_json(x)` prefers a column called x over the row x, so no alias may equal a response key: all contain a "$";
 - every Python literal becomes a bind, so words and numbers of ours are written as literals.
+
+A whole query is compiled when SQL can answer all of it. Otherwise graphql-core runs it, and compiles what it comes to.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias, cast
 
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, get_named_type
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, OperationDefinitionNode, get_named_type
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, func, select, true
 
 from schema.reads import render, selection
 from schema.reads.arguments import Arguments, Recorder
-from schema.reads.declare import READ, TYPE_SOURCE, Computed, Connection, Many, One, Read, Relation, Row, Scalar, Scope
-from schema.reads.selection import Document
+from schema.reads.declare import (
+    READ,
+    TYPE_SOURCE,
+    Computed,
+    Connection,
+    Lookup,
+    Many,
+    One,
+    Read,
+    Relation,
+    Row,
+    Scalar,
+    Scope,
+    Where,
+)
+from schema.reads.selection import Document, Selecting
 
 Pairs: TypeAlias = render.Pairs
 Shaped: TypeAlias = Callable[..., Select[Any]]
 DEFINITION = "strawberry-definition"  # Strawberry's own key in a GraphQL element's extensions
+TYPE = "$type"  # what an object read for an abstract type is; no response key contains a "$"
+
+
+class NotCompiled(Exception):
+    """Python has a part in the answer."""
 
 
 def declared(field: GraphQLField) -> Read | None:
@@ -48,19 +70,25 @@ class Compiler:
         self.recorder = recorder
         self._connection = connection
         self._names = count(1)
+        self._whole = False
+
+    def query(self, operation: OperationDefinitionNode) -> ColumnElement[Any] | bytes:
+        """The JSON value of a whole query; the JSON itself where there is nothing to read. Raises `NotCompiled`."""
+        self._whole = True
+        type_ = cast("GraphQLObjectType", self.document.schema.query_type)
+        asked = selection.fields(self.document, self.recorder, type_, [operation])
+        if all(nodes[0].name.value == "__typename" for nodes in asked.values()):
+            return json.dumps(dict.fromkeys(asked, type_.name)).encode()
+        rows, item = self.json(self.pairs(type_, [operation], None), select)
+        return select(render.as_json(item)).select_from(rows).scalar_subquery()
 
     def field(self, definition: GraphQLField, nodes: Sequence[FieldNode]) -> ColumnElement[Any]:
-        """The JSON value of a declared field that has no parent."""
-        read = declared(definition)
-        if not isinstance(read, Relation):
-            raise TypeError(f"{nodes[0].name.value} is not declared as a relation")
-        return self._relation(read, definition, nodes, None)
+        """The JSON value of a declared field that has no parent, as graphql-core completes it."""
+        return self._value(definition, nodes, None)
 
     def written(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> ColumnElement[Any]:
-        """The JSON value of the object of a type that the request's key names."""
-        source = getattr(type_.extensions[DEFINITION].origin, TYPE_SOURCE)
-        relation = One(source, None, _named_by_key if isinstance(source, Table) else None)
-        return self._one(relation, Site(type_, nodes, None, Arguments(self.recorder)))
+        """The JSON value of the object of a type that the request's key names, as graphql-core completes it."""
+        return self._object(type_, nodes, Arguments(self.recorder), _named_by_key)
 
     def rows(self, table: Table) -> FromClause:
         """The rows of a table that the caller may see, under a name of their own. Nothing else names a table."""
@@ -70,25 +98,21 @@ class Compiler:
         """A name that can't equal a response key."""
         return f"r${next(self._names)}"
 
-    def pairs(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], row: Row) -> Pairs:
-        """What a selection asks of one row: response key and value, in the order of the answer."""
+    def pairs(self, type_: GraphQLObjectType, nodes: Sequence[Selecting], row: Row | None) -> Pairs:
+        """What a selection asks of one row, or of no row: response key and value, in the order of the answer."""
         found: Pairs = []
         hidden: dict[str, ColumnElement[Any]] = {}
         for key, merged in selection.fields(self.document, self.recorder, type_, nodes).items():
             name = merged[0].name.value
+            definition = type_.fields.get(name)
             if name == "__typename":
                 found.append((key, render.word(type_.name)))
-                continue
-            definition = type_.fields[name]
-            match declared(definition):
-                case Scalar(of=of):
-                    found.append((key, render.value(of(row))))
-                case Computed(needs=needs):
-                    hidden |= {need: render.value(of(row)) for need, of in needs.items()}
-                case Relation() as relation:
-                    found.append((key, self._relation(relation, definition, merged, row)))
-                case None:
-                    raise TypeError(f"{type_.name}.{name} does not say how it is read")
+            elif definition is None:
+                raise NotCompiled(f"{name} is about the schema")
+            elif isinstance(computed := declared(definition), Computed) and row is not None and not self._whole:
+                hidden |= {need: render.value(of(row)) for need, of in computed.needs.items()}
+            else:
+                found.append((key, self._value(definition, merged, row)))
         return found + list(hidden.items())
 
     def json(self, pairs: Pairs, shaped: Shaped, *, lateral: bool = False) -> tuple[FromClause, ColumnElement[Any]]:
@@ -112,6 +136,33 @@ class Compiler:
             conditions.insert(0, relation.on(site.parent, row))
         return row, and_(true(), *conditions)
 
+    def _value(self, definition: GraphQLField, nodes: Sequence[FieldNode], row: Row | None) -> ColumnElement[Any]:
+        read = declared(definition)
+        if isinstance(read, Scalar) and row is not None:
+            return render.value(read.of(row))
+        if isinstance(read, Relation):
+            return self._relation(read, definition, nodes, row)
+        if isinstance(read, Lookup):
+            return self._lookup(read, definition, nodes)
+        raise NotCompiled(f"Python answers {nodes[0].name.value}")
+
+    def _lookup(self, read: Lookup, definition: GraphQLField, nodes: Sequence[FieldNode]) -> ColumnElement[Any]:
+        arguments = Arguments(self.recorder, definition, nodes[0])
+        name = read.type_name(arguments)
+        if name is None:
+            return render.null()
+        return self._object(
+            cast("GraphQLObjectType", self.document.schema.type_map[name]), nodes, arguments, read.where
+        )
+
+    def _object(
+        self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], arguments: Arguments, where: Where
+    ) -> ColumnElement[Any]:
+        """An object that is looked up by its type's own key; other types have none to look up, and a row is made."""
+        source = getattr(type_.extensions[DEFINITION].origin, TYPE_SOURCE)
+        relation = One(source, None, where if isinstance(source, Table) else None)
+        return self._one(relation, Site(type_, nodes, None, arguments), typed=not self._whole)
+
     def _relation(
         self, relation: Relation, definition: GraphQLField, nodes: Sequence[FieldNode], parent: Row | None
     ) -> ColumnElement[Any]:
@@ -126,10 +177,11 @@ class Compiler:
                 return self._connection(self, relation, site)
         raise TypeError(f"{type(relation).__name__} is not a kind of relation")
 
-    def _one(self, relation: One, site: "Site") -> ColumnElement[Any]:
+    def _one(self, relation: One, site: "Site", *, typed: bool = False) -> ColumnElement[Any]:
         row, condition = self.narrowed(relation, site)
+        hidden: Pairs = [(TYPE, render.word(site.type.name))] if typed else []
         rows, item = self.json(
-            self.pairs(site.type, site.nodes, row),
+            self.pairs(site.type, site.nodes, row) + hidden,
             lambda *columns: site.below(select(*columns).select_from(row).where(condition)),
         )
         return select(render.as_json(item)).select_from(rows).scalar_subquery()

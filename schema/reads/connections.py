@@ -34,7 +34,7 @@ class Page:
         first = arguments.shape(lambda value: _size("first", value), "first")
         last = arguments.shape(lambda value: _size("last", value), "last")
         if first is not None and last is not None:
-            raise BadArgument("first and last can't be combined; ask for one end of the list")
+            raise arguments.bad("first and last can't be combined; ask for one end of the list")
         size = last if last is not None else first if first is not None else default
         return cls(size, last is not None, arguments.given("after"), arguments.given("before"))
 

@@ -83,6 +83,14 @@ class Connection(Relation):
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """One object of any type that is read by its key. `type_name` answers which, by the field's arguments, if any."""
+
+    type_name: Callable[[Arguments], str | None]
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
 class Computed:
     """A field that Python answers; `needs` are values of the row that it is given, under names no client can choose."""
 
@@ -94,7 +102,7 @@ class Assembled:
     """A part of a connection, which is compiled as a whole."""
 
 
-Read: TypeAlias = Scalar | One | Many | Connection | Computed | Assembled
+Read: TypeAlias = Scalar | One | Many | Connection | Lookup | Computed | Assembled
 
 
 T = TypeVar("T", bound=type)
@@ -148,6 +156,17 @@ def one(
     return _field(One(source, on, where), description, arguments)
 
 
+def lookup(
+    type_name: Callable[[Arguments], str | None],
+    description: str,
+    *,
+    where: Where,
+    arguments: Sequence[Argument],
+) -> Any:  # noqa: ANN401
+    """One object of whichever type the arguments name."""
+    return _field(Lookup(type_name, where), description, arguments)
+
+
 def many(  # noqa: PLR0913
     source: Source,
     description: str,
@@ -188,7 +207,7 @@ def computed(
 
 
 def _field(
-    read: Read,
+    read: Relation | Lookup,
     description: str,
     arguments: Sequence[Argument],
     graphql_type: Any = None,  # noqa: ANN401

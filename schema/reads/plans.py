@@ -1,10 +1,11 @@
 """Compiled statements, kept: by their place in a document, and by whatever the compiler asked of a request."""
 
+import asyncio
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 from sqlalchemy import ColumnElement, Text, func, select
@@ -12,7 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
-from schema.reads.compiler import Compiler
+from schema.reads.compiler import Compiler, NotCompiled
 from schema.reads.selection import Document
 
 MOST_SHAPES = 32
@@ -22,14 +23,25 @@ CHARACTER_OF_SQL = 3
 QUESTION = 500
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
+Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement and how to fill it. `asked` is its key: it serves each request that gives the same answers."""
+    """A statement and how to fill it. `asked` is its key: it serves each request that gives the same answers.
 
-    sql: str
-    fills: tuple[Fill, ...]
+    Without a statement it is `constant`; without either, graphql-core has to answer.
+    """
+
     asked: tuple[tuple[Question, Hashable], ...]
+    sql: str = ""
+    fills: tuple[Fill, ...] = ()
+    constant: bytes | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self.sql) or self.constant is not None
 
     @property
     def size(self) -> int:
@@ -40,9 +52,13 @@ class Plan:
         """Whether a request compiles to this plan; asked in order, so each question is put where it makes sense."""
         return all(question(request) == answer for question, answer in self.asked)
 
-    async def run(self, reads: "asyncpg.Pool[asyncpg.Record]", request: Request) -> bytes | None:
+    def filled(self, request: Request) -> list[object]:
+        """The values to run it with. Raises `BadArgument`."""
+        return [fill(request) for fill in self.fills]
+
+    async def run(self, reads: "asyncpg.Pool[asyncpg.Record]", values: list[object]) -> bytes | None:
         """The answer as JSON; None for null."""
-        answer: bytes | None = await reads.fetchval(self.sql, *(fill(request) for fill in self.fills))
+        answer: bytes | None = await reads.fetchval(self.sql, *values) if self.sql else self.constant
         return answer
 
 
@@ -50,7 +66,8 @@ class Plan:
 class Place:
     """A field in a document: the text, where the nodes begin that are merged in it, and the type that they select from.
 
-    A field at the root may be merged from other nodes each time, as @skip and @include will have it.
+    A field at the root may be merged from other nodes each time, as @skip and @include will have it. A whole operation
+    has a place too, by its number in the document.
     """
 
     text: str
@@ -69,18 +86,29 @@ class Plans:
     def __init__(self) -> None:
         self._places: OrderedDict[Place, list[Plan]] = OrderedDict()
         self._size = 0
+        self._compiling = asyncio.Lock()
 
-    def find(
-        self, place: Place, request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]
-    ) -> Plan:
-        """The plan for a place in a document, compiled when no kept one serves."""
+    async def find(self, place: Place, request: Request, document: Document, value: Value) -> Plan:
+        """The plan for a place in a document, compiled when no kept one serves. Raises `BadArgument`.
+
+        Compiling takes milliseconds, and seconds for the longest documents: it is done beside the event loop, and once
+        for all who wait for the same plan.
+        """
+        plan = self._kept(place, request)
+        if plan is None:
+            async with self._compiling:
+                plan = self._kept(place, request)
+                if plan is None:
+                    plan = await asyncio.to_thread(compile_plan, request, document, value)
+                    self._keep(place, plan)
+        return plan
+
+    def _kept(self, place: Place, request: Request) -> Plan | None:
         for plan in self._places.get(place, ()):
             if plan.serves(request):
                 self._places.move_to_end(place)
                 return plan
-        plan = compile_plan(request, document, value)
-        self._keep(place, plan)
-        return plan
+        return None
 
     def _keep(self, place: Place, plan: Plan) -> None:
         shapes = self._places.setdefault(place, [])
@@ -94,17 +122,25 @@ class Plans:
             self._size -= oldest.size + sum(plan.size for plan in given_up)
 
 
-def compile_plan(request: Request, document: Document, value: Callable[[Compiler], ColumnElement[Any]]) -> Plan:
-    """One statement with one value: the bytes of the JSON that `value` describes."""
+def compile_plan(request: Request, document: Document, value: Value) -> Plan:
+    """One statement with one value: the bytes of the JSON that `value` describes, if it is not those bytes itself.
+
+    Raises `BadArgument`.
+    """
     recorder = Recorder(request)
-    answer = value(Compiler(document, recorder, connections.compiled))
+    try:
+        answer = value(Compiler(document, recorder, connections.compiled))
+    except NotCompiled:
+        return Plan(tuple(recorder.asked))
+    if isinstance(answer, bytes):
+        return Plan(tuple(recorder.asked), constant=answer)
     compiled = select(func.convert_to(answer.cast(Text), render.word("UTF8"))).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
     sql = str(compiled)
     _refuse_cross_joins(sql)
     names: list[str] = list(compiled.positiontup or ())
     if strange := [name for name in names if name not in recorder.fills]:
         raise TypeError(f"values of ours became binds, write them as literals: {strange} in {sql}")
-    return Plan(sql, tuple(recorder.fills[name] for name in names), tuple(recorder.asked))
+    return Plan(tuple(recorder.asked), sql, tuple(recorder.fills[name] for name in names))
 
 
 def _refuse_cross_joins(sql: str) -> None:

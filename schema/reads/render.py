@@ -76,6 +76,11 @@ def number(count: int) -> ColumnElement[int]:
     return literal_column(str(int(count)))
 
 
+def null() -> ColumnElement[Any]:
+    """The JSON value of nothing."""
+    return literal_column("NULL::json", JSON)
+
+
 def empty_list() -> ColumnElement[Any]:
     """The JSON list of nothing."""
     return literal_column("'[]'::json", JSON)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from graphql import (
     FieldNode,
@@ -14,12 +15,15 @@ from graphql import (
     GraphQLSkipDirective,
     InlineFragmentNode,
     NamedTypeNode,
+    OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
     is_abstract_type,
 )
 
-from schema.reads.arguments import Recorder
+from schema.reads.arguments import Recorder, depends_on_variables
+
+Selecting: TypeAlias = FieldNode | OperationDefinitionNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,12 @@ class Document:
 
 
 def fields(
-    document: Document, recorder: Recorder, runtime_type: GraphQLObjectType, nodes: Iterable[FieldNode]
+    document: Document, recorder: Recorder, runtime_type: GraphQLObjectType, nodes: Iterable[Selecting]
 ) -> dict[str, list[FieldNode]]:
-    """What the selections of merged fields ask of one type: response key → nodes, in the order of the answer."""
+    """What the selections of merged fields, or of an operation, ask of one type.
+
+    Response key → nodes, in the order of the answer.
+    """
     found: dict[str, list[FieldNode]] = {}
     opened: set[str] = set()
     for node in nodes:
@@ -66,12 +73,14 @@ def _opened(
 
 
 def _included(recorder: Recorder, node: SelectionNode) -> bool:
-    def condition(directive: GraphQLDirective) -> bool | None:
-        answer: bool | None = recorder.ask(lambda request: request.directive(directive, node))
-        return answer
-
     if not node.directives:
         return True
+    fixed = not any(depends_on_variables(given.value) for used in node.directives for given in used.arguments or ())
+
+    def condition(directive: GraphQLDirective) -> bool | None:
+        answer: bool | None = recorder.ask(lambda request: request.directive(directive, node), fixed=fixed)
+        return answer
+
     return condition(GraphQLSkipDirective) is not True and condition(GraphQLIncludeDirective) is not False
 
 

@@ -45,4 +45,4 @@ def of_types(event: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
     """The condition for the `types` argument."""
     if not arguments.given("types"):
         return []
-    return [among(event.c.event_type, arguments.literal("types"))]
+    return [among(event.c.event_type, arguments.words("types"))]

@@ -1,5 +1,6 @@
 """The API as tests ask it: without HTTP, over a real database."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from graphql import GraphQLSchema
 from schema.api import build
 from schema.context import Context
 from schema.documents import Refusal
-from schema.execution import Execution, refused
+from schema.execution import Answer, Execution, refused
 from schema.reads.plans import Plans
 from server.domain.caller import LOCAL
 from server.events import Bus
@@ -27,6 +28,12 @@ from tests.database import DatabaseServer
 from tests.schema.world import World, fill
 
 READING = 2  # sessions for reads
+
+
+def read(answer: Answer) -> dict[str, Any]:
+    """An answer as its client reads it."""
+    found: dict[str, Any] = json.loads(answer.json)
+    return found
 
 
 class Api:
@@ -57,13 +64,13 @@ class Api:
         try:
             prepared = self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
-            return refused(refusal)
-        return await self.execution.answer(prepared, self.context)
+            return read(refused(refusal.errors))
+        return read(await self.execution.answer(prepared, self.context))
 
     async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
         """All answers of a subscription that ends by itself."""
         prepared = self.execution.prepare({"query": query, "variables": variables})
-        return [answer async for answer in self.execution.answers(prepared, self.context)]
+        return [read(answer) async for answer in self.execution.answers(prepared, self.context)]
 
     async def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """The data of an operation that has no errors."""

@@ -21,8 +21,21 @@ from sqlalchemy import (
 )
 
 from schema.reads.compiler import declared
-from schema.reads.declare import Assembled, Computed, Connection, Many, One, Relation, Scalar
-from tests.schema.declarations import FIELDS, READ, SOURCES, Field, column_of, compared, one_of, table_of, unique
+from schema.reads.declare import Assembled, Computed, Connection, Lookup, Many, One, Relation, Scalar
+from tests.schema.declarations import (
+    FIELDS,
+    READ,
+    SOURCES,
+    Field,
+    column_of,
+    compared,
+    narrowed,
+    one_of,
+    origin,
+    referred,
+    table_of,
+    unique,
+)
 
 MADE_BY_PYTHON = {
     "EligibilityReport",
@@ -86,7 +99,7 @@ def test_each_other_field_is_assembled_or_answered_by_python() -> None:
             continue
         read = declared(field.definition)
         if field.type.name in {"Query", "Mutation", "Subscription"}:
-            assert isinstance(read, Relation) or field.strawberry.base_resolver is not None, field.place
+            assert isinstance(read, Relation | Lookup) or field.strawberry.base_resolver is not None, field.place
         else:
             assert isinstance(read, Assembled), field.place
 
@@ -190,16 +203,15 @@ def test_pages_are_ordered_by_columns_that_are_never_null_and_unique_together() 
         read = declared(field.definition)
         if not isinstance(read, Connection):
             continue
-        assert isinstance(read.source, Table)
-        columns = [read.source.c[name] for name in read.order.columns]
+        row, conditions = narrowed(field, read)
+        columns = [origin(row.c[name]) for name in read.order.columns]
+        [table] = {cast("Table", column.table) for column in columns}
         assert not any(column.nullable for column in columns), field.place
-        tags[read.order.tag].add((read.source.name, *read.order.columns))
-        joined: list[str] = []
-        if read.on is not None and not unique(read.source, *read.order.columns):
-            parent, child_row = table_of(field.type), read.source.alias("child$")
-            assert parent is not None
-            joined = [compared(read.on(parent.alias("parent$"), child_row), child_row)[0]]
-        assert unique(read.source, *read.order.columns, *joined), field.place
+        tags[read.order.tag].add(tuple(str(referred(column)) for column in columns))
+        names = {column.name for column in columns}
+        if not unique(table, *names):
+            names |= {compared(condition, row)[0] for condition, row in conditions}
+        assert unique(table, *names), field.place
     assert {tag for tag, orders in tags.items() if len(orders) > 1} == set(), "a tag marks cursors of one order"
 
 

@@ -49,7 +49,10 @@ def test_a_refusal_keeps_its_words_but_not_its_document(documents: Documents) ->
     assert refusal(documents, "{nothing}").errors == [
         {"message": "Cannot query field 'nothing' on type 'Query'.", "locations": [{"line": 1, "column": 2}]}
     ]
-    assert documents._known["{nothing}"] == tuple(refusal(documents, "{nothing}").errors)
+    kept = documents._known["{nothing}"]
+    assert isinstance(kept, Refusal)
+    assert kept.errors == refusal(documents, "{nothing}").errors
+    assert refusal(documents, "{nothing}") is not kept, "a traceback would keep what led to it"
 
 
 def test_the_least_recently_used_document_is_given_up_first(documents: Documents) -> None:

@@ -30,11 +30,11 @@ async def broken(api: Api) -> None:
 @pytest.mark.database
 async def test_a_failure_inside_is_one_masked_error_and_one_entry_of_the_log(own: Api) -> None:
     await broken(own)
-    query = '{ sheets { totalCount } lost: node(id: "tmpl_1") { id } gone: modelLineage(modelName: "x") { jobId } }'
+    query = '{ sheets { totalCount } lost: node(id: "tmpl_1") { id } baseModels { name } }'
     with capture_logs() as logs:
         answer = await own.execute(query)
     assert answer == {
-        "data": {"sheets": {"totalCount": 0}, "lost": None, "gone": []},
+        "data": {"sheets": {"totalCount": 0}, "lost": None, "baseModels": []},
         "errors": [
             {
                 "message": UNEXPECTED,
@@ -46,6 +46,16 @@ async def test_a_failure_inside_is_one_masked_error_and_one_entry_of_the_log(own
     }
     [entry] = logs
     assert (entry["log_level"], entry["path"]) == ("error", ["lost"])
+    assert 'relation "templates" does not exist' in str(entry["exc_info"])
+
+
+@pytest.mark.database
+async def test_a_failure_inside_a_compiled_query_is_one_masked_error_too(own: Api) -> None:
+    await broken(own)
+    with capture_logs() as logs:
+        answer = await own.execute('{ sheets { totalCount } lost: node(id: "tmpl_1") { id } }')
+    assert answer == {"data": None, "errors": [{"message": UNEXPECTED, "extensions": {"code": "INTERNAL_ERROR"}}]}
+    [entry] = logs
     assert 'relation "templates" does not exist' in str(entry["exc_info"])
 
 

@@ -83,7 +83,7 @@ async def test_a_bad_argument_below_the_root_fails_the_root_alone(api: Api, worl
     assert answer["errors"] == [
         {
             "message": "first must not be negative",
-            "locations": [{"line": 3, "column": 7}],
+            "locations": [{"line": 3, "column": 38}],
             "path": ["bad"],
             "extensions": {"code": "INVALID_ARGUMENT"},
         }

@@ -30,14 +30,23 @@ async def test_what_postgres_writes_is_the_answer_itself(api: Api, world: World)
     } }
     fragment F on TrainingJob { modelName } fragment L on TrainingJobLineage { pairs { pageInfo { __typename } } }"""
     answer = (await api.ask(query, id=world.jobs[RICH]["id"]))["job"]
-    [[plan]] = api.plans._places.values()
+    assert list(answer) == ["__typename", "s", "t", "events", "lineage", "excluded", "metrics", "modelName"]
+    [[whole]] = api.plans._places.values()
+    executed = (
+        await api.ask(
+            query.replace("trainingJob", "baseModels { name } job: trainingJob").replace("job: b", "b"),
+            id=world.jobs[RICH]["id"],
+        )
+    )["job"]
+    assert json.dumps(executed) == json.dumps(answer)
+    [[mixed], [part]] = list(api.plans._places.values())[1:]
+    assert (whole.answers, mixed.answers, part.answers) == (True, False, True)
     request = Request(LOCAL, VariableValues({}, {"id": world.jobs[RICH]["id"]}))
-    written = await plan.run(api.database.reads, request)
+    written = await part.run(api.database.reads, part.filled(request))
     assert written is not None
     assert json.dumps(json.loads(written)) == json.dumps(answer)
-    assert list(answer) == ["__typename", "s", "t", "events", "lineage", "excluded", "metrics", "modelName"]
     nobody = Request(LOCAL, VariableValues({}, {"id": "job_x"}))
-    assert await plan.run(api.database.reads, nobody) is None
+    assert await part.run(api.database.reads, part.filled(nobody)) is None
 
 
 def compiled(schema: GraphQLSchema, value: Any) -> Plan:  # noqa: ANN401  (from a compiler to an SQL expression)

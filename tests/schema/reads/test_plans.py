@@ -7,7 +7,7 @@ import pytest
 
 from schema.reads import plans
 from schema.reads.plans import Place, Plan, compile_plan
-from tests.schema.conftest import Api
+from tests.schema.conftest import Api, read
 from tests.schema.world import EMPTY, JOBS, RICH, World
 
 BY_NAME = "query ($by: String) { trainingJobs(first: 100, filter: { createdBy: $by }) { totalCount } }"
@@ -74,7 +74,7 @@ async def test_operations_of_one_document_are_apart(api: Api) -> None:
     found = []
     for name in ("A", "B", "A"):
         prepared = api.execution.prepare({"query": text, "operationName": name})
-        found.append((await api.execution.answer(prepared, api.context))["data"])
+        found.append(read(await api.execution.answer(prepared, api.context))["data"])
     assert found[0] == found[2] == {"trainingJobs": {"totalCount": JOBS}, "sheets": {"totalCount": 2}}
     assert len(found[1]["trainingJobs"]["nodes"]) == 2
 
