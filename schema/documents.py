@@ -20,6 +20,7 @@ from graphql import (
 
 from schema.limits import MOST_COMMENTS, MOST_TOKENS, refuse_too_much
 from schema.reads.plans import Place
+from schema.variables import Variables
 
 MOST_KEPT = 256 * 1024  # characters of text; a document in memory is 50 to 400 times as many bytes
 LONGEST_KEPT = 32 * 1024  # a longer one is read anew each time
@@ -42,6 +43,7 @@ class Operation:
     document: DocumentNode
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
+    variables: Variables
     place: Place
     introspects: bool
 
@@ -99,22 +101,27 @@ class Documents:
         except GraphQLError as error:
             return Refusal([error.formatted])
         errors = validate(self._schema, document, max_errors=MOST_ERRORS)
-        return Refusal([error.formatted for error in errors]) if errors else operations_of(text, document)
+        return Refusal([error.formatted for error in errors]) if errors else self._operations_of(text, document)
 
-
-def operations_of(text: str, document: DocumentNode) -> Operations:
-    """The operations of a valid document."""
-    fragments = {
-        definition.name.value: definition
-        for definition in document.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-    introspects = ABOUT_THE_SCHEMA.search(text) is not None
-    return [
-        Operation(document, definition, fragments, Place(text, (place,), "operation"), introspects)
-        for place, definition in enumerate(document.definitions)
-        if isinstance(definition, OperationDefinitionNode)
-    ]
+    def _operations_of(self, text: str, document: DocumentNode) -> Operations:
+        fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        introspects = ABOUT_THE_SCHEMA.search(text) is not None
+        return [
+            Operation(
+                document,
+                definition,
+                fragments,
+                Variables(self._schema, definition),
+                Place(text, (place,), "operation"),
+                introspects,
+            )
+            for place, definition in enumerate(document.definitions)
+            if isinstance(definition, OperationDefinitionNode)
+        ]
 
 
 def _which(operations: Operations, name: str | None) -> str:

@@ -1,12 +1,11 @@
-"""GraphQL over HTTP, server-sent events and WebSocket, and GraphiQL for browsers, as one ASGI application."""
+"""GraphQL over HTTP, server-sent events and WebSocket, and GraphiQL for browsers, as routes of an application."""
 
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -43,27 +42,21 @@ class Endpoint:
             await Conversation(socket, self._execution, self._context(), self._timing).run()
             return
         with suppress(ClientDisconnect):
-            response = await self._respond(Request(scope, receive))
+            response = await self._respond(scope, receive)
             await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
-        if request.method in {"GET", "HEAD"} and http.accepts_html(request):
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+        if scope["method"] in {"GET", "HEAD"} and http.accepts_html(scope):
             return await self._ide.page()
-        return await http.respond(request, self._execution, self._context(), self._timing)
+        return await http.respond(scope, receive, self._execution, self._context(), self._timing)
 
     def _context(self) -> Context:
         """Who asks is decided here; without an identity mode the server listens on loopback only."""
         return Context(LOCAL, self._services, self._plans)
 
 
-def create_endpoint(services: Services, timing: Timing = TIMING) -> ASGIApp:
-    """The application that serves /graphql and all below it."""
+def routes(services: Services, timing: Timing = TIMING) -> list[BaseRoute]:
+    """What serves /graphql and all below it."""
     ide = Ide(endpoint=PATH, assets_path=f"{PATH}/assets", operations=OPERATIONS.read_text(encoding="utf-8"))
     endpoint = Endpoint(services, ide, timing)
-    return Router(
-        [
-            Mount(f"{PATH}/assets", ide.assets),
-            Route(PATH, endpoint),
-            WebSocketRoute(PATH, endpoint),
-        ]
-    )
+    return [Route(PATH, endpoint), WebSocketRoute(PATH, endpoint), Mount(f"{PATH}/assets", ide.assets)]

@@ -21,7 +21,7 @@ from graphql import (
     execute,
     subscribe,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 
 from schema.context import Context
 from schema.documents import Documents, Operation, Refusal
@@ -82,9 +82,7 @@ class Execution:
     async def _compiled(self, prepared: Prepared, context: Context) -> Answer | None:
         """The answer of one statement; None where graphql-core has to answer."""
         operation = prepared.operation
-        variables = get_variable_values(
-            self._schema, operation.definition.variable_definitions or (), dict(prepared.variables)
-        )
+        variables = operation.variables.coerced(prepared.variables)
         if not isinstance(variables, VariableValues):
             return None
         request = Request(context.caller, variables)

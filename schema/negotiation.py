@@ -5,8 +5,8 @@ tell by its status code whether anything was executed.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 JSON: Final = "application/json"
@@ -27,9 +27,10 @@ class Accepted:
         return self.single or (GRAPHQL_JSON if self.stream else JSON)
 
 
-def accepted(headers: Iterable[str]) -> Accepted:
-    """What the Accept headers of a request say; without any, all is accepted."""
-    wanted = _qualities(",".join(headers) or "*/*")
+@lru_cache(maxsize=256)
+def accepted(header: str) -> Accepted:
+    """What the Accept headers of a request say, joined by commas; without any, all is accepted."""
+    wanted = _qualities(header or "*/*")
     graphql = wanted.get(GRAPHQL_JSON, 0)
     plain = wanted.get(JSON, wanted.get("application/*", wanted.get("*/*", 0)))
     single = None

@@ -1,56 +1,45 @@
 """The HTTP application: GraphQL, which it is given, the health pages, and what every request passes on its way."""
 
 import asyncio
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp
 
 from server.web import browsers, health, limits, requests, streams
 
 
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    """Makes a route hand everything on: Starlette takes a plain function for one that answers a parsed request."""
+def create_app(  # noqa: PLR0913
+    graphql: Sequence[BaseRoute],
+    *,
+    ready: health.Ready,
+    hosts: Collection[str],
+    max_body: int,
+    log_requests: bool,
+    stopping: asyncio.Event,
+) -> ASGIApp:
+    """Put the application together: what a request passes, from the log inwards.
 
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
-def create_app(
-    graphql: ASGIApp, *, ready: health.Ready, hosts: Collection[str], max_body: int, stopping: asyncio.Event
-) -> Starlette:
-    """Put the application together.
-
-    `graphql` serves /graphql and all below it, over HTTP, and /graphql over WebSocket. `ready` is asked by /readyz.
-    `hosts` are the names under which clients may reach the server, without ports. `max_body` is in bytes. Once
-    `stopping` is set, streams over HTTP end.
+    Not as Starlette's own application: what that adds, to turn errors into responses, the log does already.
+    `graphql` are the routes of the API. `ready` is asked by /readyz. `hosts` are the names under which clients may
+    reach the server, without ports. `max_body` is in bytes. `log_requests` asks for a line of each request, not only
+    of slow and failed ones. Once `stopping` is set, streams over HTTP end.
     """
-    endpoint = _Endpoint(graphql)
-    return Starlette(
-        routes=[
+    app: ASGIApp = Router(
+        [
+            *graphql,
             Route("/", _to_graphql, methods=["GET"]),
             Route("/healthz", health.healthz, methods=["GET"]),
             Route("/readyz", health.readyz(ready), methods=["GET"]),
-            Route("/graphql", endpoint),
-            Route("/graphql/{rest:path}", endpoint),
-            WebSocketRoute("/graphql", endpoint),
-        ],
-        middleware=[
-            Middleware(requests.RequestLog),
-            Middleware(browsers.SecurityHeaders),
-            Middleware(browsers.KnownHosts, hosts=hosts),
-            Middleware(limits.BodyLimit, limit=max_body),
-            Middleware(streams.EndStreams, stopping=stopping),
-        ],
+        ]
     )
+    app = streams.EndStreams(app, stopping=stopping)
+    app = limits.BodyLimit(app, limit=max_body)
+    app = browsers.KnownHosts(app, hosts=hosts)
+    app = browsers.SecurityHeaders(app)
+    return requests.RequestLog(app, every=log_requests)
 
 
 async def _to_graphql(_request: Request) -> Response:

@@ -59,7 +59,13 @@ class Settings(BaseSettings):
     )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
-    log_format: Literal["console", "json"] = Field("console", description="Lines for people, or JSON for machines.")
+    log_requests: bool = Field(
+        False, description="Whether each request has a line in the log; failed and slow ones (over a second) always do."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto",
+        description="`console` has lines for people, `json` for machines; `auto` tells a terminal from the rest.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

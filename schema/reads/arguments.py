@@ -11,8 +11,10 @@ from graphql import (
     GraphQLField,
     ListValueNode,
     ObjectValueNode,
+    Undefined,
     ValueNode,
     VariableNode,
+    is_nullable_type,
 )
 from graphql.execution.values import VariableValues, get_argument_values, get_directive_values
 from sqlalchemy import BindParameter, bindparam
@@ -141,18 +143,38 @@ class Arguments:
         return BadArgument(message, self.node)
 
     def _made(self, of: Callable[[Any], T], path: tuple[str, ...]) -> Callable[[Request], T]:
+        read = self._reader(path)
+
         def made(request: Request) -> T:
             try:
-                return of(self._read(request, path))
+                return of(read(request))
             except BadArgument as error:
                 raise self.bad(error.message) from None
 
         return made
 
+    def _reader(self, path: tuple[str, ...]) -> Callable[[Request], Any]:
+        """How to read a value. Most arguments are a variable alone, and worth what it is worth when it has a value."""
+        value = self._value(path)
+        if not isinstance(value, VariableNode) or len(path) > 1 or self.definition is None:
+            return lambda request: self._read(request, path)
+        variable, argument = value.name.value, self.definition.args[path[0]]
+        optional = is_nullable_type(argument.type) and argument.default_value is Undefined
+
+        def read(request: Request) -> Any:  # noqa: ANN401
+            given = request.variables.coerced.get(variable)
+            return given if given is not None or optional else self._read(request, path)
+
+        return read
+
     def _fixed(self, path: tuple[str, ...]) -> bool:
         """Whether the argument that a path begins with is the same in each request for the document."""
+        value = self._value(path)
+        return value is None or not depends_on_variables(value)
+
+    def _value(self, path: tuple[str, ...]) -> ValueNode | None:
         given = (self.node.arguments or ()) if self.node is not None else ()
-        return not any(depends_on_variables(one.value) for one in given if one.name.value == path[0])
+        return next((argument.value for argument in given if argument.name.value == path[0]), None)
 
     def _read(self, request: Request, path: tuple[str, ...]) -> Any:  # noqa: ANN401
         if self.definition is None or self.node is None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import asyncpg
 from sqlalchemy import ColumnElement, Text, func, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
@@ -15,6 +14,7 @@ from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
 from schema.reads.compiler import Compiler, NotCompiled
 from schema.reads.selection import Document
+from server.storage.sessions import Sessions
 
 MOST_SHAPES = 32
 MOST_KEPT = 32 * 1024 * 1024  # bytes, by the measured sizes below
@@ -56,9 +56,9 @@ class Plan:
         """The values to run it with. Raises `BadArgument`."""
         return [fill(request) for fill in self.fills]
 
-    async def run(self, reads: "asyncpg.Pool[asyncpg.Record]", values: list[object]) -> bytes | None:
+    async def run(self, reads: Sessions, values: list[object]) -> bytes | None:
         """The answer as JSON; None for null."""
-        answer: bytes | None = await reads.fetchval(self.sql, *values) if self.sql else self.constant
+        answer: bytes | None = await reads.value(self.sql, values) if self.sql else self.constant
         return answer
 
 

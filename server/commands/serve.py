@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import functools
+import gc
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from schema.endpoint import create_endpoint
+from schema.endpoint import routes
 from server import logs, poller
 from server.app import create_app
 from server.commands import database, listener, running, stopping
@@ -45,10 +46,11 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
         poller.running(services.reconciler, services.bus),
     ):
         yield create_app(
-            create_endpoint(services),
+            routes(services),
             ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
             hosts=listener.names(settings),
             max_body=settings.max_body,
+            log_requests=settings.log_requests,
             stopping=ending,
         )
 
@@ -57,6 +59,7 @@ async def _serve(settings: Settings) -> int:
     with listener.listen(settings) as accepting, stopping.on_signals() as stop:
         ending = asyncio.Event()
         async with open_app(settings, ending) as app:
+            gc.freeze()  # what is there now stays: no collection need look at it again
             stop.server = _Server(_configuration(app, settings), ending)
             await stop.server.serve(sockets=[accepting])
     log.info("stopped")

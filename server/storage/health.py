@@ -6,6 +6,7 @@ import asyncpg
 from alembic.script import ScriptDirectory
 
 from server.storage import migrations
+from server.storage.sessions import Sessions
 
 TIMEOUT = 2.0
 
@@ -15,11 +16,11 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(migrations.config()).get_current_head()
 
 
-async def what_is_wrong(reads: "asyncpg.Pool[asyncpg.Record]", revision: str | None) -> str | None:
+async def what_is_wrong(reads: Sessions, revision: str | None) -> str | None:
     """Why requests can't be answered, or None. The reason is fit for strangers: no address, no password."""
     try:
         async with asyncio.timeout(TIMEOUT):
-            found = await reads.fetchval("SELECT version_num FROM alembic_version")
+            found = await reads.value("SELECT version_num FROM alembic_version")
     except TimeoutError:
         return f"the database did not answer within {TIMEOUT:g} s"
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

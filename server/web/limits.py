@@ -1,6 +1,5 @@
 """How large a request may be."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.web.refusal import refusal
@@ -19,11 +18,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if "content-length" in headers:
+        headers = dict(scope["headers"])
+        if b"content-length" in headers:
             # The HTTP parser of the server holds the body to what was announced.
-            too_large = int(headers["content-length"]) > self.limit
-        elif "transfer-encoding" in headers:
+            too_large = int(headers[b"content-length"]) > self.limit
+        elif b"transfer-encoding" in headers:
             first = await self._read(receive)
             too_large = first is None
             receive = _replay(first, receive) if first is not None else receive

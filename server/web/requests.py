@@ -1,17 +1,18 @@
 """Each request has a name and a line in the log."""
 
 import re
+import secrets
 import time
-from uuid import uuid4
+from http import HTTPStatus
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.web.refusal import refusal
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+SLOW = 1.0  # seconds
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger(__name__)
@@ -21,31 +22,43 @@ class RequestLog:
     """Names each request and WebSocket (`X-Request-Id`, kept when the client sent a sane one), and logs how it went.
 
     The name is bound to the logging context: every line that the request causes carries it. A line has the path
-    without its query, since a query may hold what the client asked.
+    without its query, since a query may hold what the client asked. Requests that went well and quickly have a line
+    when `every` is set: dashboards ask the same again and again, and a line costs as much as a small answer. Each
+    WebSocket has one, once it has ended.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, every: bool) -> None:
         """Wrap an application."""
         self.app = app
+        self.every = every
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        offered = Headers(scope=scope).get("x-request-id", "")
-        exchange = _Exchange(scope, receive, send, offered if REQUEST_ID.fullmatch(offered) else uuid4().hex)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
-            try:
-                await self.app(scope, exchange.receive, exchange.send)
-            except Exception:
-                # here, where the line still carries the request's name
-                log.exception("request failed", path=scope["path"])
-                if scope["type"] != "http" or exchange.answered:
-                    raise
-                await refusal(500, "Internal error.", "INTERNAL_ERROR")(scope, receive, exchange.send)
-            finally:
-                exchange.log()
+        exchange = _Exchange(scope, receive, send, _name(scope))
+        bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except Exception:
+            # here, where the line still carries the request's name
+            log.exception("request failed", path=scope["path"])
+            if scope["type"] != "http" or exchange.answered:
+                raise
+            await refusal(500, "Internal error.", "INTERNAL_ERROR")(scope, receive, exchange.send)
+        finally:
+            exchange.log(every=self.every)
+            structlog.contextvars.reset_contextvars(**bound)
+
+
+def _name(scope: Scope) -> str:
+    """What a client calls its request, or what we call it."""
+    for header, value in scope["headers"]:
+        if header == b"x-request-id":
+            offered = value.decode("latin-1")
+            return offered if REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+    return secrets.token_hex(16)
 
 
 class _Exchange:
@@ -73,17 +86,19 @@ class _Exchange:
         if message["type"] in ANSWERS:
             self.status = message.get("status", 101)
             self.answered = True
-            MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
         elif message["type"] == "websocket.close":
             self.status = message.get("code", 1000)
         await self._send(message)
 
-    def log(self) -> None:
-        write = log.debug if self._scope["path"] in QUIET_PATHS else log.info
-        write(
-            "request",
-            method=self._scope.get("method", "WEBSOCKET"),
-            path=self._scope["path"],
-            status=self.status,
-            ms=round((time.perf_counter() - self._began) * 1000, 1),
-        )
+    def log(self, *, every: bool) -> None:
+        took = time.perf_counter() - self._began
+        if every or took > SLOW or self.status >= HTTPStatus.BAD_REQUEST:
+            write = log.debug if self._scope["path"] in QUIET_PATHS else log.info
+            write(
+                "request",
+                method=self._scope.get("method", "WEBSOCKET"),
+                path=self._scope["path"],
+                status=int(self.status),
+                ms=round(took * 1000, 1),
+            )

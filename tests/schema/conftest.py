@@ -1,5 +1,6 @@
 """The API as tests ask it: without HTTP, over a real database."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -65,12 +66,16 @@ class Api:
             prepared = self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return read(refused(refusal.errors))
-        return read(await self.execution.answer(prepared, self.context))
+        answer = await self.execution.answer(prepared, self.context)
+        await asyncio.sleep(0)  # asyncpg tells its loggers in the loop's next turn
+        return read(answer)
 
     async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
         """All answers of a subscription that ends by itself."""
         prepared = self.execution.prepare({"query": query, "variables": variables})
-        return [read(answer) async for answer in self.execution.answers(prepared, self.context)]
+        answers = [read(answer) async for answer in self.execution.answers(prepared, self.context)]
+        await asyncio.sleep(0)  # the same
+        return answers
 
     async def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """The data of an operation that has no errors."""
@@ -92,7 +97,7 @@ async def opened(schema: GraphQLSchema, url: str, statement_timeout: float = 10.
         api = Api(schema, database, url)
         async with AsyncExitStack() as held:
             for _ in range(READING):
-                connection = await held.enter_async_context(database.reads.acquire())
+                connection = await held.enter_async_context(database.reads.session())
                 connection.add_query_logger(api.logged.append)
         yield api
 

@@ -16,10 +16,11 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
+from starlette.routing import Router
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 
-from schema.endpoint import create_endpoint
+from schema.endpoint import routes
 from schema.timing import Timing
 from server.domain import channels
 from server.domain.caller import Caller
@@ -219,11 +220,11 @@ async def serving(url: str, timing: Timing | None = None) -> AsyncIterator[Serve
             curation=Curation(database.engine),
             base_models=BaseModels({}),
         )
-        app = create_endpoint(cast("Services", services), timing or Timing())
+        app = Router(routes(cast("Services", services), timing or Timing()))
         with _Complaints.none():
             async with _answering(app) as authority, _client(authority) as http:
                 served = Served(url, authority, http, database, bus, services)
-                async with database.reads.acquire() as connection:
+                async with database.reads.session() as connection:
                     connection.add_query_logger(lambda logged: _note(served, logged))
                 yield served
 

@@ -88,3 +88,52 @@ async def test_work_that_is_done_is_done_wherever_the_client_is() -> None:
         return 7
 
     assert await unless_gone(receive, work()) == 7
+
+
+async def test_a_client_that_goes_while_its_answer_is_late_is_noticed_only_then() -> None:
+    """Nobody listens for a client whose answer is there at once."""
+    listened = asyncio.Event()
+
+    async def receive() -> Message:
+        listened.set()
+        return await asyncio.Future()
+
+    async def slow() -> int:
+        await listened.wait()
+        return 7
+
+    async def quick() -> int:
+        return 7
+
+    assert await unless_gone(receive, quick()) == 7
+    assert not listened.is_set()
+    assert await unless_gone(receive, slow()) == 7
+
+
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        gone.set()
+        return {"type": "http.disconnect"}
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    serving = asyncio.create_task(unless_gone(receive, work()))
+    await asyncio.sleep(0)  # it begins to wait
+    serving.cancel()
+    await asyncio.wait({serving})
+    assert serving.cancelled()
+    assert not gone.is_set()
+
+
+async def test_what_fails_fails_as_it_is() -> None:
+    async def receive() -> Message:
+        return await asyncio.Future()
+
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await unless_gone(receive, work())

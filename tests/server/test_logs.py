@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -76,6 +77,25 @@ def test_an_exception_stays_within_its_line() -> None:
     assert str(line["exception"]).endswith("ValueError: no")
 
 
+def test_a_file_gets_json_unless_it_is_told_otherwise() -> None:
+    stream = configured()
+    structlog.get_logger().info("ready", place=Path("here"))
+    [line] = lines(stream)
+    assert (line["event"], line["logger"], line["place"]) == ("ready", "tunegraph", "here")
+
+
+def test_a_terminal_gets_lines_for_people() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    logs.configure(Settings(), stream=stream)
+    structlog.get_logger().info("ready")
+    assert "ready" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
 def test_less_than_the_level_is_not_logged() -> None:
     stream = configured(log_format="json", log_level="warning")
     structlog.get_logger("server").info("no")
@@ -84,7 +104,7 @@ def test_less_than_the_level_is_not_logged() -> None:
 
 
 def test_the_console_is_for_people_and_has_no_colours_in_a_file() -> None:
-    stream = configured()
+    stream = configured(log_format="console")
     structlog.get_logger("server.poller").info("job moved", job="job_1")
     assert "job moved" in stream.getvalue()
     assert "job=job_1" in stream.getvalue()

@@ -72,7 +72,7 @@ def test_a_bad_setting_is_one_line_that_names_its_variable() -> None:
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
         "tunegraph: TUNEGRAPH_PORT: Input should be a valid integer, unable to parse string as an integer",
-        "tunegraph: TUNEGRAPH_LOG_FORMAT: Input should be 'console' or 'json'",
+        "tunegraph: TUNEGRAPH_LOG_FORMAT: Input should be 'auto', 'console' or 'json'",
     ]
 
 

@@ -195,7 +195,7 @@ fragment Result on SheetResult {
 
 async def test_the_result_of_a_mutation_is_read_as_the_member_that_it_became(own: Api) -> None:
     answer = await own.ask(WRITTEN, input={"name": "s", "source": "EXTERNAL"})
-    [(sheet_id,)] = await own.database.reads.fetch("SELECT id FROM sheets")
+    [sheet_id] = await own.database.reads.value("SELECT array_agg(id) FROM sheets")
     assert answer == {
         "first": {"t": "Sheet", "id": sheet_id, "name": "s", "sourceLocation": None, "trainingJobs": {"totalCount": 0}},
         "again": {

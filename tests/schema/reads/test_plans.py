@@ -180,9 +180,8 @@ async def test_a_kept_plan_reads_what_is_true_now(own: Api) -> None:
 
 @pytest.mark.database
 async def test_a_read_session_can_t_write(api: Api) -> None:
-    settings = "SELECT current_setting('default_transaction_read_only'), current_setting('timezone')"
-    [row] = await api.database.reads.fetch(settings)
-    assert tuple(row) == ("on", "UTC")
+    settings = "SELECT ARRAY[current_setting('default_transaction_read_only'), current_setting('timezone')]"
+    assert await api.database.reads.value(settings) == ["on", "UTC"]
 
 
 @pytest.mark.database

@@ -210,6 +210,7 @@ async def test_the_jobs_that_changed_and_pass_a_filter_are_found_with_one_statem
         for row in world.jobs:
             watch.tell(row["id"])
         told = [await first] + [await anext(answers) for _ in expected[1:]]
+        await asyncio.sleep(0)  # asyncpg tells its loggers in the loop's next turn
     assert [read(answer)["data"]["trainingJobsUpdated"]["id"] for answer in told] == expected
     assert len(expected) == 4
     assert len(api.statements) == 1 + len(expected)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -15,24 +16,27 @@ HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LIMIT = 2048
 
 
-async def graphql(scope: Scope, receive: Receive, send: Send) -> None:
+class Graphql:
     """Stands for the endpoint: it says what reached it."""
-    if scope["type"] == "websocket":
-        websocket = WebSocket(scope, receive, send)
-        await websocket.accept(subprotocol="graphql-transport-ws")
-        await websocket.send_json(structlog.contextvars.get_contextvars())
-        await websocket.close(4400)
-        return
-    request = Request(scope, receive)
-    body = await request.body()
-    structlog.get_logger("endpoint").info("asked")
-    if body == b"fail":
-        raise ZeroDivisionError
-    if body == b"stream":
-        await StreamingResponse(events(), media_type="text/event-stream")(scope, receive, send)
-        return
-    answer = {"method": request.method, "path": request.url.path, "bytes": len(body)}
-    await JSONResponse(answer, headers={"Referrer-Policy": "origin"})(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        structlog.get_logger("endpoint").info("asked")
+        if body == b"fail":
+            raise ZeroDivisionError
+        if body == b"stream":
+            await StreamingResponse(events(), media_type="text/event-stream")(scope, receive, send)
+            return
+        answer = {"method": request.method, "path": request.url.path, "bytes": len(body)}
+        await JSONResponse(answer, headers={"Referrer-Policy": "origin"})(scope, receive, send)
+
+
+async def graphql_socket(websocket: WebSocket) -> None:
+    """Stands for the endpoint's conversations."""
+    await websocket.accept(subprotocol="graphql-transport-ws")
+    await websocket.send_json(structlog.contextvars.get_contextvars())
+    await websocket.close(4400)
 
 
 async def events() -> AsyncIterator[bytes]:
@@ -51,8 +55,15 @@ class Around:
     async def ready(self) -> str | None:
         return self.reason
 
-    def app(self) -> ASGIApp:
-        return create_app(graphql, ready=self.ready, hosts=HOSTS, max_body=LIMIT, stopping=self.stopping)
+    def app(self, *, log_requests: bool = True) -> ASGIApp:
+        return create_app(
+            [Route("/graphql", Graphql()), WebSocketRoute("/graphql", graphql_socket)],
+            ready=self.ready,
+            hosts=HOSTS,
+            max_body=LIMIT,
+            log_requests=log_requests,
+            stopping=self.stopping,
+        )
 
 
 class Connection:

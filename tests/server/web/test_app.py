@@ -3,11 +3,14 @@
 import httpx
 
 
-async def test_graphql_gets_its_path_and_everything_below(client: httpx.AsyncClient) -> None:
-    at_it = await client.post("/graphql", content=b"12345")
-    below = await client.get("/graphql/assets/1/page.js")
-    assert at_it.json() == {"method": "POST", "path": "/graphql", "bytes": 5}
-    assert below.json() == {"method": "GET", "path": "/graphql/assets/1/page.js", "bytes": 0}
+async def test_the_api_s_routes_are_served(client: httpx.AsyncClient) -> None:
+    response = await client.post("/graphql", content=b"12345")
+    assert response.json() == {"method": "POST", "path": "/graphql", "bytes": 5}
+
+
+async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+    assert [(await client.get(path)).status_code for path in ("/nothing", "/graphql/nothing")] == [404, 404]
+    assert (await client.post("/healthz")).status_code == 405
 
 
 async def test_the_root_leads_to_graphql(client: httpx.AsyncClient) -> None:

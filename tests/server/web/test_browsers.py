@@ -9,10 +9,21 @@ from tests.server.web.standins import Connection
 
 
 async def test_browsers_are_told_to_keep_others_out(client: httpx.AsyncClient) -> None:
+    page = await client.get("/nothing")
+    assert page.headers["content-type"] == "text/plain; charset=utf-8"
+    for response in (page, await client.get("/graphql")):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cross-origin-resource-policy"] == "same-origin"
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
+
+
+async def test_what_the_application_says_itself_stays(client: httpx.AsyncClient) -> None:
     response = await client.get("/graphql")
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["x-frame-options"] == "DENY"
-    assert response.headers["referrer-policy"] == "origin", "what the application set stays"
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["referrer-policy"] == "origin"
+    assert "x-frame-options" not in response.headers, "data is no page"
 
 
 @pytest.mark.parametrize(

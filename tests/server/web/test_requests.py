@@ -8,7 +8,8 @@ import structlog
 from starlette.types import ASGIApp
 from structlog.testing import LogCapture
 
-from tests.server.web.standins import Connection
+from server.web import requests
+from tests.server.web.standins import Around, Connection
 
 
 async def test_a_sane_request_id_is_kept_and_in_every_line(client: httpx.AsyncClient, logged: LogCapture) -> None:
@@ -43,6 +44,24 @@ async def test_a_request_that_fails_inside_is_logged_as_500(client: httpx.AsyncC
     ]
     assert logged.entries[1]["exc_info"] is True
     assert logged.entries[2]["status"] == 500
+
+
+async def test_what_goes_well_is_logged_only_when_all_is(around: Around, logged: LogCapture) -> None:
+    transport = httpx.ASGITransport(around.app(log_requests=False), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        await client.post("/graphql")
+        await client.get("/nothing")
+        await client.post("/graphql", content=b"fail")
+    lines = [(line["path"], line["status"]) for line in logged.entries if line["event"] == "request"]
+    assert lines == [("/nothing", 404), ("/graphql", 500)]
+
+
+async def test_what_takes_long_is_logged(around: Around, logged: LogCapture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "SLOW", 0.0)
+    transport = httpx.ASGITransport(around.app(log_requests=False))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        await client.post("/graphql")
+    assert [line["event"] for line in logged.entries] == ["asked", "request"]
 
 
 async def test_health_pages_are_logged_at_debug_only(client: httpx.AsyncClient, logged: LogCapture) -> None:

@@ -1,0 +1,57 @@
+"""Read-only sessions for compiled reads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+
+class Sessions:
+    """Reads that wait for a session when all are at work, over a pool that has `most`.
+
+    A session that was used stays at hand for the next read: to give it back to asyncpg's pool and take it out again
+    costs a task and as much as a small read. One that met an error goes back, and the pool sees to it.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", most: int) -> None:
+        self._pool = pool
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[PoolConnectionProxy[asyncpg.Record]] = []
+
+    async def value(self, statement: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401  (the statement's type)
+        """The one value that a statement answers."""
+        async with self._free:
+            session = await self._taken()
+            try:
+                answer = await session.fetchval(statement, *values)
+            except BaseException:
+                await self._pool.release(session)
+                raise
+            self._idle.append(session)
+            return answer
+
+    @asynccontextmanager
+    async def session(self) -> "AsyncIterator[PoolConnectionProxy[asyncpg.Record]]":
+        """A session for several statements."""
+        async with self._free:
+            session = await self._taken()
+            try:
+                yield session
+            finally:
+                await self._pool.release(session)
+
+    async def close(self) -> None:
+        """Give back what is at hand, so that the pool can close."""
+        while self._idle:
+            await self._pool.release(self._idle.pop())
+
+    async def _taken(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        while self._idle:
+            session = self._idle.pop()
+            if not session.is_closed():
+                return session
+            await self._pool.release(session)
+        return await self._pool.acquire()
