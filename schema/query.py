@@ -144,7 +144,7 @@ class Query:
         tables.training_job_lineage,
         "Which data made a model: the lineage of each job that trained one of this name, newest first, at most 100.",
         where=_of_model,
-        order=lambda lineage: (lineage.c.job_id.desc(),),
+        order=lambda lineage: (lineage.c.created_at.desc(), lineage.c.job_id.desc()),
         limit=lambda _: LARGEST_PAGE,
         arguments=(
             Argument("model_name", str, "The name that the job was given."),

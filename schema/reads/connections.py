@@ -60,6 +60,18 @@ class ConnectionCompiler:
         self.relation = relation
         self.site = site
         self.page = Page.of(site.arguments, relation.page)
+        self.row, self.condition = compiler.narrowed(relation, site)
+        order = relation.order
+        self.descending = order.descending(site.arguments) if callable(order.descending) else order.descending
+        # bound here, so that a bad cursor or filter is refused whatever is selected
+        self.bounds = [
+            beyond(order, self.row, site.arguments, name, greater=greater)
+            for name, wanted, greater in (
+                ("after", self.page.after, not self.descending),
+                ("before", self.page.before, self.descending),
+            )
+            if wanted
+        ]
         self.rows: FromClause | None = None
         self.laterals: list[FromClause] = []
 
@@ -92,19 +104,9 @@ class ConnectionCompiler:
     def _rows(self) -> FromClause:
         """The page and one row more, each with its cursor and its place; made when first needed."""
         if self.rows is None:
-            row, condition = self.compiler.narrowed(self.relation, self.site)
-            order, page, arguments = self.relation.order, self.page, self.site.arguments
-            descending = order.descending(arguments) if callable(order.descending) else order.descending
-            bounds = [
-                beyond(order, row, arguments, name, greater=greater)
-                for name, wanted, greater in (
-                    ("after", page.after, not descending),
-                    ("before", page.before, descending),
-                )
-                if wanted
-            ]
+            row, order, page = self.row, self.relation.order, self.page
             by = [row.c[name] for name in order.columns]
-            directed = [column.desc() if descending is not page.backward else column.asc() for column in by]
+            directed = [column.desc() if self.descending is not page.backward else column.asc() for column in by]
             statement = (
                 select(
                     row,
@@ -112,7 +114,7 @@ class ConnectionCompiler:
                     func.row_number().over(order_by=directed).label(PLACE),
                 )
                 .select_from(row)
-                .where(and_(condition, *bounds))
+                .where(and_(self.condition, *self.bounds))
                 .order_by(*directed)
                 .limit(render.number(page.size + 1))
             )

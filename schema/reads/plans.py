@@ -30,12 +30,14 @@ Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
 class Plan:
     """A statement and how to fill it. `asked` is its key: it serves each request that gives the same answers.
 
-    Without a statement it is `constant`; without either, graphql-core has to answer.
+    `checks` are values that nothing selected needs, and that must be good all the same. Without a statement the answer
+    is `constant`; without either, graphql-core has to answer.
     """
 
     asked: tuple[tuple[Question, Hashable], ...]
     sql: str = ""
     fills: tuple[Fill, ...] = ()
+    checks: tuple[Fill, ...] = ()
     constant: bytes | None = None
 
     @property
@@ -54,6 +56,8 @@ class Plan:
 
     def filled(self, request: Request) -> list[object]:
         """The values to run it with. Raises `BadArgument`."""
+        for check in self.checks:
+            check(request)
         return [fill(request) for fill in self.fills]
 
     async def run(self, reads: Sessions, values: list[object]) -> bytes | None:
@@ -140,7 +144,8 @@ def compile_plan(request: Request, document: Document, value: Value) -> Plan:
     names: list[str] = list(compiled.positiontup or ())
     if strange := [name for name in names if name not in recorder.fills]:
         raise TypeError(f"values of ours became binds, write them as literals: {strange} in {sql}")
-    return Plan(tuple(recorder.asked), sql, tuple(recorder.fills[name] for name in names))
+    checks = [fill for name, fill in recorder.fills.items() if name not in names]
+    return Plan(tuple(recorder.asked), sql, tuple(recorder.fills[name] for name in names), tuple(checks))
 
 
 def _refuse_cross_joins(sql: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import strawberry
-from sqlalchemy import ARRAY, ColumnElement, Exists, FromClause, Text, exists, func, literal_column, select
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Table, Text, func, literal_column, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sql_types
 
@@ -15,6 +15,7 @@ from schema.reads.declare import (
     Order,
     Row,
     Scope,
+    Source,
     column,
     computed,
     connection,
@@ -41,10 +42,10 @@ ID = "Opaque and globally unique."
 CREATED_AT = "When it was stored."
 
 
-def jobs_of(on: On, description: str) -> object:
+def jobs_of(source: Source, description: str, *, on: On | None = None) -> object:
     """The jobs that used something, newest first."""
     return connection(
-        tables.training_jobs,
+        source,
         description,
         on=on,
         order=JOBS,
@@ -53,32 +54,22 @@ def jobs_of(on: On, description: str) -> object:
     )
 
 
-def _by_lineage(name: str) -> On:
-    lineage = tables.training_job_lineage
+def _by(link: Table, name: str) -> Source:
+    """Jobs by way of a table that has a row for each use, with the job's time: one range of its index, in order.
 
-    def on(parent: Row, job: Row) -> Exists:
-        traced = lineage.alias("lineage$")
-        return exists(
-            select(literal_column("1"))
-            .select_from(traced)
-            .where(traced.c.job_id == job.c.id, traced.c[name] == parent.c.id)
-            .correlate(parent, job)
-        )
+    So a page costs the same whether one job used the thing or all did.
+    """
 
-    return on
+    def source(scope: Scope) -> FromClause:
+        parent = scope.parent
+        if parent is None:
+            raise TypeError(f"{link.name} is read below what jobs used")
+        use, job = scope.rows(link), scope.rows(tables.training_jobs)
+        others = [column for column in job.c if column.name not in CREATED]
+        used = select(use.c.created_at, use.c.job_id.label("id"), *others).join_from(use, job, job.c.id == use.c.job_id)
+        return used.where(use.c[name] == parent.c.id).correlate(parent).subquery(scope.name())
 
-
-def _by_pair(name: str) -> On:
-    def on(parent: Row, job: Row) -> Exists:
-        used = tables.training_job_pairs.alias("used$")
-        return exists(
-            select(literal_column("1"))
-            .select_from(used)
-            .where(used.c.job_id == job.c.id, used.c[name] == parent.c.id)
-            .correlate(parent, job)
-        )
-
-    return on
+    return source
 
 
 @read_from(tables.sheets)
@@ -91,7 +82,9 @@ class Sheet(Node):
     source: SheetSource = column(tables.sheets.c.source, "What kind of place its data comes from.")
     source_location: str | None = column(tables.sheets.c.source_location, "Where that is: a table, a path, a file.")
     created_at: datetime = column(tables.sheets.c.created_at, CREATED_AT)
-    training_jobs: object = jobs_of(_by_lineage("sheet_id"), "The jobs that trained on its data, newest first.")
+    training_jobs: object = jobs_of(
+        _by(tables.training_job_lineage, "sheet_id"), "The jobs that trained on its data, newest first."
+    )
 
 
 @read_from(tables.templates)
@@ -109,7 +102,9 @@ class Template(Node):
     )
     user_prompt: str = column(tables.templates.c.user_prompt, "How a question is put to the model.")
     created_at: datetime = column(tables.templates.c.created_at, CREATED_AT)
-    training_jobs: object = jobs_of(_by_lineage("template_id"), "The jobs that used this version, newest first.")
+    training_jobs: object = jobs_of(
+        _by(tables.training_job_lineage, "template_id"), "The jobs that used this version, newest first."
+    )
 
 
 @read_from(tables.canonical_labels)
@@ -136,7 +131,8 @@ class CanonicalLabel(Node):
     )
     created_at: datetime = column(tables.canonical_labels.c.created_at, CREATED_AT)
     training_jobs: object = jobs_of(
-        _by_pair("canonical_label_id"), "The jobs that trained on a pair with this version of the label, newest first."
+        _by(tables.training_job_labels, "canonical_label_id"),
+        "The jobs that trained on a pair with this version of the label, newest first.",
     )
 
 
@@ -202,7 +198,9 @@ class QaPair(Node):
         "The label behind the answer, in its current version.",
         on=lambda pair, label: label.c.id == pair.c.canonical_label_id,
     )
-    training_jobs: object = jobs_of(_by_pair("qa_pair_id"), "Every job that used the pair, newest first.")
+    training_jobs: object = jobs_of(
+        _by(tables.training_job_pairs, "qa_pair_id"), "Every job that used the pair, newest first."
+    )
 
 
 @read_from(tables.training_sheets)
@@ -235,7 +233,9 @@ class TrainingSheet(Node):
         id=lambda row: row.c.id,
     )
     training_jobs: object = jobs_of(
-        lambda sheet, job: job.c.training_sheet_id == sheet.c.id, "The jobs that trained on it, newest first."
+        tables.training_jobs,
+        "The jobs that trained on it, newest first.",
+        on=lambda sheet, job: job.c.training_sheet_id == sheet.c.id,
     )
 
 

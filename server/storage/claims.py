@@ -112,7 +112,10 @@ async def claim_due(  # noqa: PLR0913  (what a claim may be narrowed to)
     """
     due = (
         select(jobs.c.id)
-        .where(_due_for(trainers, work, excluding), jobs.c.next_poll_at <= NOW)
+        .where(
+            _due_for(trainers, work, excluding),
+            jobs.c.next_poll_at <= func.statement_timestamp(),  # ends the scan, as what changes from row to row can't
+        )
         .order_by(jobs.c.next_poll_at)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)

@@ -12,13 +12,26 @@ from graphql import (
     is_introspection_type,
     is_object_type,
 )
-from sqlalchemy import BinaryExpression, CheckConstraint, Column, ColumnElement, FromClause, Table, UniqueConstraint
+from graphql.execution.values import VariableValues
+from sqlalchemy import (
+    BinaryExpression,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    Table,
+    UniqueConstraint,
+)
 from sqlalchemy.sql import operators
 from strawberry.types.field import StrawberryField
 
 from schema.api import build
+from schema.reads.arguments import Arguments, Recorder, Request
 from schema.reads.compiler import DEFINITION, declared
-from schema.reads.declare import TYPE_SOURCE, Connection, Relation, Scalar, Source
+from schema.reads.declare import TYPE_SOURCE, Connection, Relation, Scalar, Scope, Source
+from server.domain.caller import LOCAL
 
 
 class Field(NamedTuple):
@@ -113,3 +126,35 @@ def compared(condition: ColumnElement[bool], child: FromClause) -> tuple[str, "C
     [mine] = [side for side in sides if side.table is child]
     [other] = [side for side in sides if side.table is not child]
     return mine.name, other
+
+
+def narrowed(field: Field, read: Relation) -> tuple[FromClause, list[tuple[ColumnElement[bool], FromClause]]]:
+    """The rows of a relation, and each condition that joins them to a row of its type, with the rows that it is on."""
+    above = table_of(field.type)
+    parent = above.alias("parent$") if above is not None else None
+    made: list[FromClause] = []
+
+    def rows(table: Table) -> FromClause:
+        made.append(table.alias(f"{table.name}$"))
+        return made[-1]
+
+    if isinstance(read.source, Table):
+        row = rows(read.source)
+        return row, [(read.on(parent, row), row)] if parent is not None and read.on is not None else []
+    recorder = Recorder(Request(LOCAL, VariableValues({}, {})))
+    derived = read.source(Scope(parent, Arguments(recorder), rows, lambda: "derived$"))
+    condition = cast("Select[Any]", cast("Subquery", derived).element).whereclause
+    assert condition is not None
+    return derived, [(condition, made[0])]
+
+
+def origin(column: ColumnElement[Any]) -> "Column[Any]":
+    """The table's column that a column of a FROM stands for."""
+    [found] = column.base_columns
+    assert isinstance(found, Column)
+    return found
+
+
+def referred(column: "Column[Any]") -> "Column[Any]":
+    """The column whose values these are, by a foreign key; itself without one."""
+    return next((key.column for key in column.foreign_keys), column)

@@ -77,6 +77,7 @@ def job(number: int, training_sheet_id: str, **changes: Any) -> Row:  # noqa: AN
 def lineage(job_row: Row, **changes: Any) -> Row:  # noqa: ANN401
     return {
         "job_id": job_row["id"],
+        "created_at": job_row["created_at"],
         "training_sheet_id": job_row["training_sheet_id"],
         "training_sheet_name": "as it was called then",
         "sheet_name": "its sheet then",

@@ -205,7 +205,7 @@ def test_pages_are_ordered_by_columns_that_are_never_null_and_unique_together() 
             continue
         row, conditions = narrowed(field, read)
         columns = [origin(row.c[name]) for name in read.order.columns]
-        [table] = {cast("Table", column.table) for column in columns}
+        [table] = {column.table for column in columns}
         assert not any(column.nullable for column in columns), field.place
         tags[read.order.tag].add(tuple(str(referred(column)) for column in columns))
         names = {column.name for column in columns}

@@ -110,7 +110,7 @@ async def _filled(url: str, engine: AsyncEngine) -> World:
         for row in jobs[:LAST]
     }
     lineages[jobs[RICH]["id"]]["model_version"] = "4"
-    frozen = [*_frozen(jobs[RICH]["id"], pairs, (new, old)), *_frozen(jobs[9]["id"], pairs[:2], (new, old))]
+    frozen = [*_frozen(jobs[RICH], pairs, (new, old)), *_frozen(jobs[9], pairs[:2], (new, old))]
     events = [
         event(
             number,
@@ -197,13 +197,14 @@ def _numbered(number: int, training_sheet: str, other: str) -> Row:
     }
 
 
-def _frozen(job_id: str, pairs: Sequence[str], labels: tuple[str, str]) -> list[Row]:
+def _frozen(job_row: Row, pairs: Sequence[str], labels: tuple[str, str]) -> list[Row]:
     """Pairs in another order than their sheet's; some stand under an old version of a label, used first and last."""
     new, old = labels
     backed = {1: (old, 1), 2: (new, 2), 3: (new, 2), 5: (old, 1)}
     return [
         {
-            "job_id": job_id,
+            "job_id": job_row["id"],
+            "created_at": job_row["created_at"],
             "position": position,
             "split": "TRAIN" if position < len(pairs) - 2 else "VALIDATION",
             "qa_pair_id": pair,

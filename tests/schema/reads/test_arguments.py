@@ -50,6 +50,8 @@ async def test_each_root_field_has_its_own_arguments(api: Api, world: World) -> 
         ("first: -2147483648", "first must not be negative"),
         ("first: 1, last: 1", "first and last can't be combined; ask for one end of the list"),
         ("first: 0, last: 0", "first and last can't be combined; ask for one end of the list"),
+        ('after: "x"', "after is not a cursor of this list; use one that a page of it gave you"),
+        ('last: 1, before: "x"', "before is not a cursor of this list; use one that a page of it gave you"),
         (
             'filter: { createdBy: "a\\u0000b" }',
             "filter.createdBy contains a NUL character (U+0000), which can't be stored",
@@ -61,7 +63,7 @@ async def test_each_root_field_has_its_own_arguments(api: Api, world: World) -> 
     ],
 )
 async def test_arguments_that_a_field_can_t_use_are_clear_errors(api: Api, arguments: str, message: str) -> None:
-    for selection in ("totalCount", "nodes { id }"):
+    for selection in ("totalCount", "nodes { id }", "__typename", "pageInfo { __typename }"):
         refusals = await api.refusals(f"{{ trainingJobs({arguments}) {{ {selection} }} }}")
         assert refusals == [("INVALID_ARGUMENT", message)]
     assert api.statements == []

@@ -158,7 +158,7 @@ MODEL = """query ($name: String!, $version: String) {
 
 
 async def test_a_model_leads_to_the_jobs_that_trained_it(api: Api, world: World) -> None:
-    mine = sorted((job_id for job_id, row in world.lineages.items() if row["model_name"] == "model 1"), reverse=True)
+    mine = [row["id"] for row in world.newest_first() if row["id"] in world.lineages and row["model_name"] == "model 1"]
     found = (await api.ask(MODEL, name="model 1"))["modelLineage"]
     assert [entry["jobId"] for entry in found] == mine
     assert {entry["modelName"] for entry in found} == {"model 1"}
@@ -179,10 +179,15 @@ async def test_a_version_of_a_model_leads_to_the_one_job_that_made_it(api: Api, 
 
 
 async def test_a_model_s_lineage_is_that_of_its_hundred_newest_jobs(own: Api) -> None:
-    """An id begins with its time, so the newest job has the greatest."""
     sheet, template, training_sheet = await curated(own.database.engine)
     jobs = [
-        job(number, training_sheet, id=f"job_{number:03}", model_name="m", created_at=NEWEST + timedelta(hours=number))
+        job(
+            number,
+            training_sheet,
+            id=f"job_{100 - number:03}",
+            model_name="m",
+            created_at=NEWEST + timedelta(hours=number),
+        )
         for number in range(101)
     ]
     async with own.database.engine.begin() as connection:
@@ -193,7 +198,7 @@ async def test_a_model_s_lineage_is_that_of_its_hundred_newest_jobs(own: Api) ->
             [lineage(row, sheet_id=sheet, template_id=template) for row in jobs],
         )
     found = (await own.ask('{ modelLineage(modelName: "m") { jobId job { modelName } } }'))["modelLineage"]
-    assert found == [{"jobId": f"job_{number:03}", "job": {"modelName": "m"}} for number in range(100, 0, -1)]
+    assert found == [{"jobId": f"job_{number:03}", "job": {"modelName": "m"}} for number in range(100)]
 
 
 async def test_the_way_from_a_pair_to_its_models_and_down_again(api: Api, world: World) -> None:

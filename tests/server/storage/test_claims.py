@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from server.domain.status import EventType, TrainerKind
 from server.storage import claims, leases
@@ -203,26 +202,3 @@ async def test_an_abandoned_job_is_due_as_it_was(workshop: Workshop) -> None:
         await leases.abandon(connection, [claim])
     [again] = await claim_due(workshop)
     assert (again.job_id, again.failures) == (job_id, 0)
-
-
-async def test_due_jobs_are_found_by_their_index(workshop: Workshop) -> None:
-    """With a long history of ended jobs, looking for work must not read it."""
-    job_id = await workshop.create()
-    columns = ", ".join(name for name in await workshop.job(job_id) if name not in {"id", "status", "completed_at"})
-    await workshop.execute(
-        f"INSERT INTO training_jobs (id, status, completed_at, {columns})"
-        f" SELECT id || n, 'FAILED', now(), {columns} FROM training_jobs, generate_series(1, 3000) AS n"
-    )
-    await workshop.execute("ANALYZE training_jobs")
-    async with workshop.engine.connect() as connection:
-        asked: list[tuple[str, Any]] = []
-        event.listen(
-            connection.sync_connection,
-            "before_cursor_execute",
-            lambda _connection, _cursor, statement, parameters, *_rest: asked.append((statement, parameters)),
-        )
-        await claims.claim_due(connection, trainers=list(TrainerKind), work=Work.STEP, limit=5, lease=30)
-        [(statement, parameters)] = asked
-        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-        assert "ix_training_jobs_due" in "\n".join(plan.scalars())
-        await connection.rollback()

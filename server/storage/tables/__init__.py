@@ -1,0 +1,35 @@
+"""The tables, with the constraints that hold whatever the code does."""
+
+from server.storage.tables.curation import (
+    SHEET_SOURCES,
+    canonical_labels,
+    qa_pairs,
+    sheets,
+    templates,
+    training_sheets,
+)
+from server.storage.tables.definitions import Row
+from server.storage.tables.jobs import (
+    training_job_events,
+    training_job_metric_points,
+    training_job_metrics,
+    training_jobs,
+)
+from server.storage.tables.lineage import training_job_labels, training_job_lineage, training_job_pairs
+
+__all__ = [
+    "SHEET_SOURCES",
+    "Row",
+    "canonical_labels",
+    "qa_pairs",
+    "sheets",
+    "templates",
+    "training_job_events",
+    "training_job_labels",
+    "training_job_lineage",
+    "training_job_metric_points",
+    "training_job_metrics",
+    "training_job_pairs",
+    "training_jobs",
+    "training_sheets",
+]

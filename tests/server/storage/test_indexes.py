@@ -1,0 +1,99 @@
+"""The poller's looks at a long history: it reads the jobs that are due, and no others."""
+
+from collections.abc import Awaitable, Callable, Iterator
+
+import asyncpg
+import pytest
+from anyio.from_thread import start_blocking_portal
+from sqlalchemy import event, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from server.domain.status import TrainerKind
+from server.storage import claims, events
+from server.storage.claims import Work
+from server.storage.jobs import STILL_ACTIVE
+from server.storage.migrations import driver_url
+from server.storage.tables import training_jobs as jobs
+from tests.database import DatabaseServer
+from tests.server.storage.explained import looked_at, scans
+from tests.server.storage.history import fill
+
+pytestmark = pytest.mark.database
+
+ACTIVE = 5
+WAITING = 2_000
+WAIT = f"""
+    UPDATE training_jobs SET status = 'RUNNING', completed_at = NULL, next_poll_at = now() + interval '1 h'
+    WHERE status = 'SUCCEEDED' AND id IN (SELECT 'job_' || n FROM generate_series(1000, {999 + WAITING}) n)
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(database_server: DatabaseServer, database_template: str) -> Iterator[str]:
+    with database_server.temporary(database_template) as url, start_blocking_portal() as portal:
+        portal.call(fill, url)
+        yield url
+
+
+Ask = Callable[[AsyncConnection], Awaitable[object]]
+
+
+async def explained(url: str, ask: Ask, *before: str) -> dict[str, float]:
+    """The indexes that the one statement reads which `ask` executes, and how many rows it looks at by each."""
+    sent: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
+        sent.append((statement, values))
+
+    engine = create_async_engine(driver_url(url))
+    async with engine.connect() as connection:
+        event.listen(connection.sync_connection, "before_cursor_execute", note)
+        await ask(connection)
+        await connection.rollback()
+    await engine.dispose()
+    [(statement, values)] = sent
+    driver = await asyncpg.connect(url)
+    try:
+        transaction = driver.transaction()
+        await transaction.start()
+        for change in before:
+            await driver.execute(change)
+        found = await scans(driver, statement, values)
+        await transaction.rollback()
+    finally:
+        await driver.close()
+    return {str(scan.get("Index Name", scan["Node Type"])): looked_at(scan) for scan in found}
+
+
+@pytest.mark.parametrize("work", [Work.OBSERVE, None])
+@pytest.mark.parametrize("before", [(), (WAIT,)], ids=["few active", "many active"])
+async def test_a_claim_reads_the_jobs_that_are_due(filled: str, work: Work | None, before: tuple[str, ...]) -> None:
+    def claim(connection: AsyncConnection) -> Awaitable[object]:
+        return claims.claim_due(
+            connection, trainers=list(TrainerKind), work=work, limit=100, lease=30, excluding=["job_none"]
+        )
+
+    assert await explained(filled, claim, *before) == {"ix_training_jobs_due": ACTIVE, "pk_training_jobs": ACTIVE}
+
+
+@pytest.mark.parametrize("before", [(), (WAIT,)], ids=["few active", "many active"])
+async def test_when_the_next_is_due_is_read_from_the_first_of_them(filled: str, before: tuple[str, ...]) -> None:
+    def look(connection: AsyncConnection) -> Awaitable[object]:
+        return claims.next_due_in(connection, trainers=list(TrainerKind), work=None)
+
+    assert await explained(filled, look, *before) == {"ix_training_jobs_due": 1}
+
+
+async def test_of_many_active_jobs_the_newest_are_read(filled: str) -> None:
+    def look(connection: AsyncConnection) -> Awaitable[object]:
+        newest = select(jobs.c.id).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(literal_column("20"))
+        return connection.execute(newest.where(jobs.c.status.in_(STILL_ACTIVE)))
+
+    assert await explained(filled, look, WAIT, "ANALYZE training_jobs") == {"ix_training_jobs_active": 20}
+
+
+async def test_the_latest_events_are_a_range_of_their_index(filled: str) -> None:
+    def look(connection: AsyncConnection) -> Awaitable[object]:
+        return events.latest(connection, within=0)
+
+    assert await explained(filled, look) == {"ix_training_job_events_created_at": 0}

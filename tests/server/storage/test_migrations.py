@@ -1,0 +1,119 @@
+"""Migrations carry the rows along, and lead back."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from server.storage import migrations
+
+pytestmark = pytest.mark.database
+
+FIRST = datetime(2026, 2, 6, 10, 0, 0, 123456, tzinfo=UTC)
+BEFORE = """
+INSERT INTO sheets (id, name, source) VALUES ('sheet_1', 's', 'EXTERNAL');
+INSERT INTO templates (id, name, version, user_prompt) VALUES ('tmpl_1', 't', 1, '{question}');
+INSERT INTO training_sheets (id, name, sheet_id, template_id) VALUES ('tsheet_1', 'ts', 'sheet_1', 'tmpl_1');
+INSERT INTO canonical_labels (id, sheet_id, item_ref, label_type, label_data, version, allowed_uses, prohibited_uses)
+  SELECT 'label_' || n, 'sheet_1', 'item', 'answer', '{}', n, '{}', '{}' FROM generate_series(1, 3) n;
+INSERT INTO qa_pairs (id, training_sheet_id, messages, status, allowed_uses, prohibited_uses, question_digest,
+    line_digest)
+  SELECT 'qa_' || n, 'tsheet_1', '[]', 'LABELED', '{}', '{}', '', '' FROM generate_series(1, 4) n;
+INSERT INTO training_jobs (id, training_sheet_id, model_name, base_model, trainer, status, training_config,
+    train_val_split, split_seed, total_pairs, train_pairs, val_pairs, excluded_not_labeled, excluded_use_prohibited,
+    excluded_use_not_allowed, excluded_malformed, register_to_uc, created_by, created_at)
+  SELECT 'job_' || n, 'tsheet_1', 'm', 'b', 'LOCAL', 'PENDING', '{}', 0.8, 0, 4, 3, 1, 0, 0, 0, 0, false, 'local',
+    timestamptz '2026-02-06T10:00:00.123456Z' + (n - 1) * interval '1 h'
+  FROM generate_series(1, 3) n;
+INSERT INTO training_job_lineage (job_id, training_sheet_id, training_sheet_name, sheet_id, sheet_name, template_id,
+    template_name, template_version, model_name)
+  SELECT 'job_' || n, 'tsheet_1', 'ts', 'sheet_1', 's', 'tmpl_1', 't', 1, 'm' FROM generate_series(1, 3) n;
+INSERT INTO training_job_pairs (job_id, position, split, qa_pair_id, digest, canonical_label_id,
+    canonical_label_version) VALUES
+  ('job_1', 0, 'TRAIN', 'qa_1', '', 'label_1', 1), ('job_1', 1, 'TRAIN', 'qa_2', '', 'label_1', 1),
+  ('job_1', 2, 'TRAIN', 'qa_3', '', NULL, NULL), ('job_1', 3, 'VALIDATION', 'qa_4', '', 'label_2', 2),
+  ('job_2', 0, 'TRAIN', 'qa_1', '', 'label_1', 1), ('job_2', 1, 'VALIDATION', 'qa_2', '', NULL, NULL);
+"""
+TIMES = "SELECT job_id, created_at FROM {} ORDER BY job_id, {}"
+LABELS = "SELECT canonical_label_id, job_id, created_at FROM training_job_labels ORDER BY 1, 2"
+INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2"
+TRIGGERS = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
+COLUMNS = """
+SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+WHERE table_schema = 'public' ORDER BY 1, 2
+"""
+CONSTRAINTS = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1, 2"
+
+
+@pytest.fixture
+async def connection(empty_database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(empty_database_url)
+    yield connection
+    await connection.close()
+
+
+async def shape(connection: "asyncpg.Connection[asyncpg.Record]") -> list[list[tuple[object, ...]]]:
+    """Everything that a migration may change of the tables."""
+    return [[tuple(row) for row in await connection.fetch(of)] for of in (COLUMNS, INDEXES, CONSTRAINTS, TRIGGERS)]
+
+
+def created(number: int) -> datetime:
+    return FIRST + timedelta(hours=number - 1)
+
+
+async def test_what_jobs_used_before_is_found_under_their_own_time(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+
+    await migrations.upgrade(empty_database_url, "0002")
+
+    lineage = await connection.fetch(TIMES.format("training_job_lineage", "job_id"))
+    assert [tuple(row) for row in lineage] == [(f"job_{number}", created(number)) for number in (1, 2, 3)]
+    pairs = await connection.fetch(TIMES.format("training_job_pairs", "position"))
+    assert [tuple(row) for row in pairs] == [("job_1", created(1))] * 4 + [("job_2", created(2))] * 2
+    assert [tuple(row) for row in await connection.fetch(LABELS)] == [
+        ("label_1", "job_1", created(1)),
+        ("label_1", "job_2", created(2)),
+        ("label_2", "job_1", created(1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE training_job_lineage SET created_at = now()",
+        "UPDATE training_job_pairs SET created_at = now()",
+        "UPDATE training_job_labels SET created_at = now()",
+        "DELETE FROM training_job_labels",
+        "DELETE FROM training_job_pairs",
+    ],
+)
+async def test_what_was_carried_along_never_changes(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]", change: str
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+    await migrations.upgrade(empty_database_url)
+    with pytest.raises(asyncpg.RestrictViolationError, match="never change once stored"):
+        await connection.execute(change)
+
+
+async def test_each_migration_leads_back_to_where_it_came_from(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+    before = await shape(connection)
+    await migrations.upgrade(empty_database_url)
+    after = await shape(connection)
+    await migrations.downgrade(empty_database_url, "0001")
+    assert await shape(connection) == before
+    await migrations.upgrade(empty_database_url)
+    assert await shape(connection) == after
+    assert await connection.fetchval("SELECT count(*) FROM training_job_labels") == 3
+    await migrations.downgrade(empty_database_url, "base")
+    left = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert [row["tablename"] for row in left] == ["alembic_version"]
