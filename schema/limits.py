@@ -18,6 +18,7 @@ from graphql import (
 MOST_TOKENS = 15_000
 MOST_COMMENTS = 5_000
 MOST_SELECTIONS = 5_000
+MOST_PLACES = 500  # objects and lists; each is compiled, or looked up, on its own
 MOST_REPEATS = 20_000
 DEEPEST = 24
 
@@ -50,6 +51,7 @@ class _Walk:
         self._operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         self._unused = set(self._fragments)
         self._selections = 0
+        self._places = 0
         self._repeats = 0
 
     def run(self) -> None:
@@ -73,6 +75,7 @@ class _Walk:
                 if field.selection_set is not None:
                     below[name].append(Opened(field.selection_set, within))
             places += [(depth + 1, inner) for inner in below.values()]
+            self._places += len(below)
 
     def _fields(self, merged: list[Opened], depth: int) -> Iterator[tuple[FieldNode, frozenset[str]]]:
         """The fields of one place, those of its fragments among them; each fragment once."""
@@ -97,6 +100,8 @@ class _Walk:
     def _refuse_beyond_limits(self, depth: int) -> None:
         if self._selections > MOST_SELECTIONS:
             excess = f"asks for more than {MOST_SELECTIONS} fields"
+        elif self._places > MOST_PLACES:
+            excess = f"asks for more than {MOST_PLACES} objects and lists"
         elif self._repeats > MOST_REPEATS:
             excess = "asks for too much in one place"
         elif depth > DEEPEST:

@@ -90,3 +90,18 @@ async def test_a_bad_argument_below_the_root_fails_the_root_alone(api: Api, worl
             "extensions": {"code": "INVALID_ARGUMENT"},
         }
     ]
+
+
+async def test_a_mutation_whose_result_can_t_be_read_changes_nothing(own: Api) -> None:
+    create = """mutation %s { createSheet(input: { name: "s", source: EXTERNAL }) {
+      ... on Sheet { id trainingJobs(%s) { nodes { id } } } ... on Problem { code }
+    } }"""
+    for variables, arguments, message in [
+        ("", "first: -1", "first must not be negative"),
+        ("($c: String)", "after: $c", "after is not a cursor of this list; use one that a page of it gave you"),
+    ]:
+        answer = await own.execute(create % (variables, arguments), c="x")
+        assert answer["data"] is None
+        assert [(error["message"], error["path"]) for error in answer["errors"]] == [(message, ["createSheet"])]
+    assert await own.ask("{ sheets { totalCount } }") == {"sheets": {"totalCount": 0}}
+    assert (await own.ask(create % ("", "first: 1")))["createSheet"]["trainingJobs"] == {"nodes": []}
