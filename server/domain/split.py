@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 MIN_RATIO = 0.1
 MAX_RATIO = 0.95
+INDEX = 8  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ def _refuse_impossible(pairs: int, groups: int, movable: int) -> None:
 
 def grouped(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     """The connected components of pairs that share a canonical label, an item or a question."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
+    parent: dict[str, str] = {}  # of texts alone: the cycle collector, which stops all threads, has nothing to visit
 
-    def find(key: tuple[str, str]) -> tuple[str, str]:
+    def find(key: str) -> str:
         root = key
         while (above := parent.setdefault(root, root)) != root:
             root = above
@@ -85,13 +87,13 @@ def grouped(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
 
     members = list(candidates)
     for member in members:
-        root = find(("question", member.question_digest))
-        for key in (("label", member.canonical_label_id), ("item", member.item_ref)):
-            if key[1] is not None:
-                parent[find((key[0], key[1]))] = root
-    groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
+        root = find(f"question {member.question_digest}")
+        for kind, key in (("label", member.canonical_label_id), ("item", member.item_ref)):
+            if key is not None:
+                parent[find(f"{kind} {key}")] = root
+    groups: dict[str, list[Candidate]] = defaultdict(list)
     for member in members:
-        groups[find(("question", member.question_digest))].append(member)
+        groups[find(f"question {member.question_digest}")].append(member)
     return list(groups.values())
 
 
@@ -100,10 +102,27 @@ def _choose(groups: Sequence[Sequence[Candidate]], wanted: int, most: int, seed:
     by_size: dict[int, list[Sequence[Candidate]]] = defaultdict(list)
     for group in groups:
         by_size[len(group)].append(group)
-    for same_size in by_size.values():
-        same_size.sort(key=lambda group: _draw(seed, min(member.id for member in group)))
     counts = _counts_by_size({size: len(same_size) for size, same_size in by_size.items()}, wanted, most)
-    return frozenset(member.id for size, count in counts.items() for group in by_size[size][:count] for member in group)
+    return frozenset(
+        member.id
+        for size, count in counts.items()
+        for group in islice(_drawn(by_size[size], seed), count)
+        for member in group
+    )
+
+
+def _drawn(groups: Sequence[Sequence[Candidate]], seed: int) -> Iterator[Sequence[Candidate]]:
+    """Groups in the order that the seed gives them.
+
+    Sorted a small part at a time: sorting 100,000 in one go would hold up all other threads for 50 ms.
+    """
+    parts: list[list[bytes]] = [[] for _ in range(256)]
+    for index, group in enumerate(groups):
+        place = _draw(seed, min(member.id for member in group))
+        parts[place[0]].append(place + index.to_bytes(INDEX))
+    for part in parts:
+        part.sort()
+        yield from (groups[int.from_bytes(place[-INDEX:])] for place in part)
 
 
 def _draw(seed: int, key: str) -> bytes:

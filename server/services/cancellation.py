@@ -1,5 +1,7 @@
 """Jobs that a person wants cancelled while they are with their trainer. What the trainer says is what stands."""
 
+import asyncio
+
 from server.domain.errors import Refused, Unavailable
 from server.services.calls import answer
 from server.services.findings import find
@@ -28,7 +30,7 @@ async def cancel(runtime: Runtime, claim: Claim) -> None:
     if seen is None:
         await overlook(runtime, claim)
         return
-    found = find(claim, seen)
+    found = await asyncio.to_thread(find, claim, seen)
     await write(runtime, claim, seen, found, 0.0 if found.trained else None)
     if found.ends is not None or found.trained:
         return

@@ -1,7 +1,7 @@
 """What a person may do with jobs: create, cancel, and have the trainer asked now."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -27,6 +27,7 @@ MAX_REASON = 2_000
 FIRST_STEP = 10.0  # seconds that a mutation waits for it
 LOOK_ANYWAY = 0.5  # seconds; a notification may be lost
 ATTEMPTS = 3
+CREATES_AT_ONCE = 2
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -50,6 +51,8 @@ class Jobs:
         self._eligibility = eligibility
         self._default_trainer = default_trainer
         self._first_step = first_step
+        # one of a large sheet has some 100,000 pairs in memory, and a database connection for seconds
+        self._creating = asyncio.Semaphore(CREATES_AT_ONCE)
 
     async def create(self, caller: Caller, asked: CreateJob) -> str:
         """Store a job with its frozen pairs, then wait a little for its submission.
@@ -118,26 +121,30 @@ class Jobs:
     async def _create(self, caller: Caller, asked: CreateJob, kind: TrainerKind, digest: str) -> str:
         trainer = job_input.check_trainer(asked, self._reconciler.runtime.trainers, kind)
         await self._check_sheet(asked.training_sheet_id)
+        values = {
+            "trainer": kind.value,
+            "total_epochs": trainer.total_epochs(asked.training_config),
+            "created_by": caller.name,
+            "input_digest": digest if asked.client_mutation_id is not None else None,
+            **_asked_for(asked),
+        }
         for _ in range(ATTEMPTS):
-            selection = await self._eligibility.select(asked.training_sheet_id, asked.train_val_split, asked.split_seed)
-            sides = _sides(selection)
-            values = {
-                "id": ids.new(ids.Kind.JOB),
-                "trainer": kind.value,
-                "total_epochs": trainer.total_epochs(asked.training_config),
-                "created_by": caller.name,
-                "input_digest": digest if asked.client_mutation_id is not None else None,
-                **_asked_for(asked),
-                **_counted(selection),
-            }
-            async with self._engine.connect() as connection:
-                job_id = await _store(connection, values, sides)
+            async with self._creating:
+                job_id = await self._select_and_store(asked, values)
             if job_id is not None:
-                log.info("job created", job=job_id, by=caller.name, pairs=selection.report.eligible)
                 return job_id
             if repeated := await self._repeated(caller, asked, digest):
                 return repeated
         raise Conflict("the pairs of the training sheet keep changing; try again", ("input", "trainingSheetId"))
+
+    async def _select_and_store(self, asked: CreateJob, values: Mapping[str, object]) -> str | None:
+        selection = await self._eligibility.select(asked.training_sheet_id, asked.train_val_split, asked.split_seed)
+        sides = _sides(selection)
+        async with self._engine.connect() as connection:
+            job_id = await _store(connection, {"id": ids.new(ids.Kind.JOB), **values, **_counted(selection)}, sides)
+        if job_id is not None:
+            log.info("job created", job=job_id, by=values["created_by"], pairs=selection.report.eligible)
+        return job_id
 
     async def _check_sheet(self, training_sheet_id: str) -> None:
         if examples.unstorable_text(training_sheet_id) is None:
@@ -208,7 +215,7 @@ def _counted(selection: Selection) -> dict[str, object]:
     }
 
 
-async def _store(connection: AsyncConnection, values: dict[str, object], sides: Split) -> str | None:
+async def _store(connection: AsyncConnection, values: Mapping[str, object], sides: Split) -> str | None:
     """Write all of a job in one transaction.
 
     None, and nothing, when its client mutation id is taken or the gates refuse one of its pairs by now.

@@ -22,7 +22,7 @@ AT_ONCE = 4
 LAST_ATTEMPTS = 5
 REMEMBERED = 10_000
 BETWEEN_LOOKS = 0.2
-STEPS_AT_ONCE = 1_000
+STEPS_AT_ONCE = 200
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

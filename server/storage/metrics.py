@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.storage.tables import training_job_metric_points as points
 from server.storage.tables import training_job_metrics as metrics
 
+WRITTEN_AT_ONCE = 5_000
 LATEST = frozenset({"train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate"})
 
 
@@ -35,7 +36,15 @@ class Step:
 
 
 async def insert_points(connection: AsyncConnection, job_id: str, new: Sequence[Point]) -> None:
-    """Write points; a key and step that is there already stays as it is."""
+    """Write points; a key and step that is there already stays as it is.
+
+    In portions: the driver encodes the parameters of a statement in one go, and nothing else runs meanwhile.
+    """
+    for first in range(0, len(new), WRITTEN_AT_ONCE):
+        await _insert(connection, job_id, new[first : first + WRITTEN_AT_ONCE])
+
+
+async def _insert(connection: AsyncConnection, job_id: str, new: Sequence[Point]) -> None:
     given = (
         func.unnest(
             literal([point.key for point in new], ARRAY(Text)),

@@ -19,7 +19,7 @@ from server.storage.tables import (
     training_sheets,
 )
 
-READ_AT_ONCE = 5_000
+READ_AT_ONCE = 1_000
 WRITTEN_AT_ONCE = 10_000
 
 judged: FromClause = qa_pairs.outerjoin(canonical_labels, canonical_labels.c.id == qa_pairs.c.canonical_label_id)

@@ -163,19 +163,24 @@ class Run:
         with (self.folder / "progress.jsonl").open("ab", buffering=0) as file:
             file.write(line.encode())
 
-    def told(self) -> tuple[Progress | None, list[MetricPoint]]:
-        """The latest progress and all points, oldest first; a torn last line is left for the next look."""
-        latest, points = None, []
+    def told(self, after_step: int = -1) -> tuple[Progress | None, list[MetricPoint]]:
+        """The latest progress and the points after a step, oldest first; a torn last line is left for the next look.
+
+        Read from the end, so that a look at a long run costs what is new in it.
+        """
+        latest, points = None, list[MetricPoint]()
         try:
             lines = (self.folder / "progress.jsonl").read_bytes().split(b"\n")
         except FileNotFoundError:
             return None, []
-        for line in lines[:-1]:
+        for line in reversed(lines[:-1]):
             told = json.loads(line)
-            latest = Progress(**told["progress"])
+            latest = latest or Progress(**told["progress"])
             if point := told.get("point"):
+                if point["step"] <= after_step:
+                    break
                 points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
-        return latest, points
+        return latest, points[::-1]
 
     def log_tail(self) -> str:
         """The end of what the child printed."""

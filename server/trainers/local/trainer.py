@@ -115,16 +115,15 @@ class LocalTrainer:
         if not run.is_there():
             return _gone(run)
         state, word = self._state(run)
-        progress, points = run.told()
+        progress, points = run.told(-1 if after_step is None else after_step)
         result = run.result()
-        after = -1 if after_step is None else after_step
         return Observation(
             state=result.state if result is not None else state,
             word=result.state if result is not None else word,
             progress_percent=min(progress.percent, BEFORE_THE_END) if progress is not None else None,
             current_epoch=progress.epoch if progress is not None else None,
             total_epochs=progress.epochs if progress is not None else None,
-            points=[point for point in points if point.step > after],
+            points=points,
             tokens_processed=progress.tokens if progress is not None else None,
             training_duration_seconds=progress.seconds if progress is not None else None,
             custom_metrics=(result.custom_metrics or {}) if result is not None else {},

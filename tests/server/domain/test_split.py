@@ -1,7 +1,9 @@
 """The split: whole groups, as near to the ratio as they allow, never an empty side, always the same."""
 
+import hashlib
 import math
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -41,6 +43,14 @@ def outcome(candidates: list[Candidate], ratio: float, seed: int) -> frozenset[s
 def test_single_pairs_are_split_exactly(pairs: int, ratio: float, train: int) -> None:
     sides = split([single(number) for number in range(pairs)], ratio, 0)
     assert (len(sides.train), len(sides.validation)) == (train, pairs - train)
+
+
+@pytest.mark.parametrize("seed", [0, 7, -(2**31)])
+def test_groups_of_a_size_are_taken_in_the_order_of_the_seed_and_their_smallest_id(seed: int) -> None:
+    pairs = [replace(single(number), item_ref=f"item {number // 3}") for number in range(3 * 2_000)]
+    drawn = sorted(pairs[::3], key=lambda pair: hashlib.sha256(f"{seed}:{pair.id}".encode()).digest())
+    chosen = {pair.item_ref for pair in drawn[:500]}
+    assert split(pairs, 0.75, seed).validation == tuple(pair.id for pair in pairs if pair.item_ref in chosen)
 
 
 @given(sheets, ratios, seeds)

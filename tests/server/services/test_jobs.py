@@ -11,8 +11,8 @@ from server.domain.gates import PairStatus, Verdict
 from server.domain.status import TrainerKind
 from server.events import Bus
 from server.services.eligibility import Eligibility
-from server.services.jobs import Jobs
-from tests.server.services.desk import ANNA, BEN, NUL, SURROGATE, pair, refusal
+from server.services.jobs import CREATES_AT_ONCE, Jobs
+from tests.server.services.desk import ANNA, BEN, DEADLINE, NUL, SURROGATE, pair, refusal
 from tests.server.workshop import Workshop, opened_workshop
 
 pytestmark = pytest.mark.database
@@ -187,6 +187,20 @@ async def test_equal_creates_at_once_on_two_replicas_end_in_one_job(workshop: Wo
     assert len(set(answers)) == 1
     assert await workshop.desk.one(COUNTS) == (1, 5)
     assert await workshop.history(answers[0]) == ["CREATED >PENDING"]
+
+
+async def test_many_creates_at_once_leave_database_connections_to_others(workshop: Workshop) -> None:
+    before = await workshop.create()
+    writing = "SELECT count(*) FROM pg_locks WHERE relation = 'training_job_pairs'::regclass AND NOT granted"
+    async with asyncio.TaskGroup() as group, workshop.engine.connect() as connection, connection.begin():
+        await connection.exec_driver_sql("LOCK TABLE training_job_pairs IN EXCLUSIVE MODE")
+        creating = [group.create_task(workshop.create()) for _ in range(30)]
+        async with asyncio.timeout(DEADLINE):
+            while (await connection.exec_driver_sql(writing)).scalar() != CREATES_AT_ONCE:  # noqa: ASYNC110  (Postgres tells nobody)
+                await asyncio.sleep(0.005)
+            for _ in range(30):
+                assert await workshop.status(before) == "PENDING"
+    assert len({create.result() for create in creating}) == 30
 
 
 async def test_different_creates_at_once_with_one_id_end_in_one_job_and_a_conflict(workshop: Workshop) -> None:

@@ -1,11 +1,15 @@
 """A job from its creation to its end, as the trainer tells it."""
 
 import math
+import threading
+from collections import UserDict
+from collections.abc import ItemsView
 
 import pytest
 
 from server.domain.status import JobStatus, RunState
-from tests.server.scripted_trainer import ARTIFACT, away, point
+from server.trainers.trainer import MetricPoint
+from tests.server.scripted_trainer import ARTIFACT, NOON, away, point
 from tests.server.workshop import Workshop, succeed
 
 pytestmark = pytest.mark.database
@@ -178,6 +182,21 @@ async def test_points_are_written_once_and_the_latest_values_kept_beside_them(wo
     assert event["event_data"] == {"step": 2, "epoch": None, "progress_percent": 0, "values": {"train_loss": 1.0}}
     assert event["message"] == "Step 2: train_loss 1"
     assert [handles[0].after_step for handles in workshop.trainer.observed[-2:]] == [None, 2]
+
+
+async def test_points_are_looked_through_beside_the_event_loop(workshop: Workshop) -> None:
+    job_id, threads = await workshop.running(), set[threading.Thread]()
+
+    class Values(UserDict[str, float]):
+        def items(self) -> ItemsView[str, float]:
+            threads.add(threading.current_thread())
+            return super().items()
+
+    workshop.trainer.add(job_id, points=[MetricPoint(1, NOON, Values(val_loss=0.5))])
+    await workshop.poll()
+    assert await workshop.desk.value("SELECT count(*) FROM training_job_metric_points") == 1
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_a_diverging_run_leaves_gaps_and_says_so_once(workshop: Workshop) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.event import listen
 
 from server.storage import events, metrics
 from server.storage.metrics import Point, Step
@@ -31,6 +33,22 @@ async def test_a_point_stays_as_it_was_first_written(workshop: Workshop) -> None
         "SELECT key, step, value, recorded_at FROM training_job_metric_points ORDER BY key, step"
     )
     assert rows == [("loss", 1, 2.0, NOON), ("loss", 2, None, later), ("odd", 2**62, 1.0, later)]
+
+
+async def test_many_points_are_written_in_portions_that_are_encoded_quickly(workshop: Workshop) -> None:
+    job_id, many = await workshop.create(), 2 * metrics.WRITTEN_AT_ONCE + 1
+    portions: list[int] = []
+
+    def note(*arguments: Any) -> None:  # noqa: ANN401  (a statement's, as SQLAlchemy hands them over)
+        lists = [value for value in arguments[3] if isinstance(value, list)]
+        portions.append(max(map(len, lists)))
+
+    async with workshop.engine.begin() as connection:
+        listen(connection.sync_connection, "before_cursor_execute", note)
+        await metrics.insert_points(connection, job_id, [Point("loss", step, 1.0, NOON) for step in range(many)])
+    assert portions == [metrics.WRITTEN_AT_ONCE, metrics.WRITTEN_AT_ONCE, 1]
+    written = "SELECT count(*), min(step), max(step) FROM training_job_metric_points"
+    assert await workshop.desk.one(written) == (many, 0, many - 1)
 
 
 async def test_steps_are_read_whole_in_order_and_in_pages(workshop: Workshop) -> None:

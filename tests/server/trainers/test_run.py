@@ -50,6 +50,16 @@ def test_progress_is_read_up_to_a_line_that_is_not_complete_yet(tmp_path: Path) 
     assert run.told() == (told(2), points)
 
 
+def test_a_look_reads_no_further_back_than_what_was_seen_last(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    (run.folder / "progress.jsonl").write_text("long ago\n" * 3)
+    points = [MetricPoint(epoch, NOON, {"val_loss": 1 / (epoch + 1)}) for epoch in range(3)]
+    for epoch, point in enumerate(points):
+        run.tell(told(epoch), point)
+    assert run.told(after_step=2) == (told(2), [])
+    assert run.told(after_step=0) == (told(2), points[1:])
+
+
 def test_the_first_word_on_how_a_run_ended_stands(tmp_path: Path) -> None:
     run = submitted(tmp_path)
     run.end(Result(RunState.SUCCEEDED, custom_metrics={"chance": 0.5}))
