@@ -1,0 +1,1 @@
+"""Bugs planted into copies of the sources, to see that the differential test catches each."""
