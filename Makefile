@@ -62,6 +62,22 @@ test-fast: $(VENV)/.dev ## Run the tests that take seconds: without a database, 
 test-e2e: $(VENV)/.dev ## Run the tests that start, stop and kill the real program [PG_BIN=folder]
 	@$(PY) -m pytest -m e2e
 
+.PHONY: test-large
+test-large: $(VENV)/.dev ## Take a sheet of 100,000 pairs through the real program, to a trained model
+	@$(PY) -m tests.large
+
+.PHONY: differential
+differential: $(VENV)/.dev ## Ask the API and its oracle the same generated questions [N=20000 SEED=1]
+	@$(PY) -m tests.differential --count $(or $(N),1000) --seed $(or $(SEED),1)
+
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Plant bugs in the compiler of reads, and see each found by the generated questions
+	@$(PY) -m tests.mutants
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure what reads cost beside other ways to answer them [WRITE=docs/performance.md]
+	@$(PY) -m tests.bench $(if $(WRITE),--write $(WRITE))
+
 ##@ Develop
 
 .PHONY: screenshot

@@ -1,0 +1,73 @@
+"""What was measured, as tables."""
+
+from collections.abc import Iterator
+
+from tests.bench import rare
+from tests.bench.queries import QUESTIONS
+from tests.bench.report import Table, times
+from tests.bench.results import Results
+
+MICRO, MILLI = 1e6, 1e3
+READS = ("", "server CPU", "Postgres CPU", "requests/s", "server µs", "Postgres µs", "a second", "kB")
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """A table for everything that was measured."""
+    yield from _reads(results)
+    if results.growth:
+        yield _growth(results)
+    if results.rare:
+        yield _rare(results)
+    if results.start:
+        yield _start(results)
+
+
+def _reads(results: Results) -> Iterator[Table]:
+    if results.reads is None:
+        return
+    missing = " ".join(f"{title} was left out: {why.splitlines()[0]}." for title, why in results.reads.missing.items())
+    for question in QUESTIONS:
+        rows = [
+            (
+                row.side.title,
+                times(row.server_ratio),
+                times(row.postgres_ratio),
+                times(row.rate_ratio),
+                f"{row.server * MICRO:,.0f}",
+                f"{row.postgres * MICRO:,.0f}",
+                f"{row.rate:,.0f}",
+                f"{row.size / 1000:,.1f}",
+            )
+            for row in results.reads.by_question[question.name]
+        ]
+        fields = results.reads.fields[question.name]
+        yield Table(f"{question.title[0].upper()}{question.title[1:]} ({fields:,} fields)", READS, rows, missing)
+
+
+def _growth(results: Results) -> Table:
+    rows = [
+        (f"{grown.jobs:,} jobs, page {grown.page}", times(grown.ratio), f"{grown.total * MICRO:,.0f}")
+        for grown in results.growth
+    ]
+    filled = ", ".join(f"{jobs:,} in {seconds:.0f} s" for jobs, seconds in results.seconds_to_fill.items())
+    return Table("The list as it grows", ("", "CPU", "µs"), rows, f"Jobs written: {filled}.")
+
+
+def _rare(results: Results) -> Table:
+    rows = [
+        (tried.filter, times(tried.ratio), f"{tried.first * MILLI:.2f}", f"{tried.worst * MILLI:.2f}")
+        for tried in results.rare
+    ]
+    columns = ("filter", "ratio", "median of 1 to 5, ms", "worst of 6 to 10, ms")
+    jobs = max(results.seconds_to_fill)
+    note = (
+        f"At most {rare.FOUND} of {jobs:,} jobs pass each. As a client sees it: how long the request takes, over"
+        f" {rare.SESSIONS} sessions."
+    )
+    return Table("Rare values, ten executions on one session", columns, rows, note)
+
+
+def _start(results: Results) -> Table:
+    found = results.start.imports if results.start else []
+    rows = [(row.what, times(row.ratio), f"{row.seconds:.2f}", f"{row.memory:.0f}") for row in found]
+    return Table("Importing", ("", "CPU", "s", "memory MB"), rows)
