@@ -6,13 +6,13 @@ their values are, exactly and however they are written: 1 and 1.0, 1e22 and 1000
 was rounded on its way through a float is another number.
 
 Errors are the same when they have the same path, code and message; in any order, because fields may be executed in any.
-Where an error made the whole of `data` null, GraphQL lets an implementation leave out the errors of other fields that
-are gone with it: then each side must have an error that the other has too, in whichever item of a list.
+Where errors made something above them null, GraphQL lets an implementation leave out those of other fields that are
+gone with it: then each side must have an error there that the other has too, in whichever item of a list.
 """
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -41,13 +41,26 @@ def difference(product: Mapping[str, Any], oracle: Mapping[str, Any]) -> Differe
 
 
 def _errors(product: Mapping[str, Any], oracle: Mapping[str, Any]) -> Difference | None:
-    ours, theirs = (Counter(map(_key, answer.get("errors", ()))) for answer in (product, oracle))
-    if ours == theirs:
-        return None
-    gone = product.get("data", MISSING) is None and oracle.get("data", MISSING) is None
-    if gone and set(map(_in_any_item, ours)) & set(map(_in_any_item, theirs)):
-        return None
-    return Difference("errors", sorted(ours.elements()), sorted(theirs.elements()))
+    ours, theirs = (_by_what_is_null(answer) for answer in (product, oracle))
+    for place in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(place, Counter()), theirs.get(place, Counter())
+        if mine == other or set(map(_in_any_item, mine)) & set(map(_in_any_item, other)):
+            continue
+        return Difference(f"the errors of {place}", sorted(mine.elements()), sorted(other.elements()))
+    return None
+
+
+def _by_what_is_null(answer: Mapping[str, Any]) -> dict[str, Counter[tuple[str, str, str]]]:
+    """The errors by what they made null: their own field, or something above it."""
+    found: defaultdict[str, Counter[tuple[str, str, str]]] = defaultdict(Counter)
+    for error in answer.get("errors", ()):
+        path = error.get("path") or []
+        length, value = 0, answer.get("data")
+        while value is not None and length < len(path):
+            value = value[path[length]]
+            length += 1
+        found[json.dumps(path[:length])][_key(error)] += 1
+    return found
 
 
 def _key(error: Mapping[str, Any]) -> tuple[str, str, str]:

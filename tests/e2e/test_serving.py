@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 async def test_it_answers_and_ends_in_order() -> None:
-    async with program() as server:
+    async with program(log_requests="true") as server:
         await server.start()
         async with httpx.AsyncClient(base_url=f"http://{server.authority}", trust_env=False) as http:
             alive = await http.get("/healthz")
