@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+
+LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError, ConnectionError)
 
 
 class Sessions:
@@ -22,16 +24,22 @@ class Sessions:
         self._idle: list[PoolConnectionProxy[asyncpg.Record]] = []
 
     async def value(self, statement: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401  (the statement's type)
-        """The one value that a statement answers."""
+        """The one value that a statement answers. A session that was lost while it lay idle costs a second attempt."""
         async with self._free:
-            session = await self._taken()
             try:
-                answer = await session.fetchval(statement, *values)
-            except BaseException:
-                await self._pool.release(session)
-                raise
-            self._idle.append(session)
-            return answer
+                return await self._value(statement, values)
+            except LOST:
+                return await self._value(statement, values)
+
+    async def _value(self, statement: str, values: Sequence[object]) -> Any:  # noqa: ANN401
+        session = await self._taken()
+        try:
+            answer = await session.fetchval(statement, *values)
+        except BaseException:
+            await self._pool.release(session)
+            raise
+        self._idle.append(session)
+        return answer
 
     @asynccontextmanager
     async def session(self) -> "AsyncIterator[PoolConnectionProxy[asyncpg.Record]]":

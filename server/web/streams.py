@@ -1,8 +1,11 @@
 """How a stop reaches the responses that have no end of their own: server-sent events."""
 
 import asyncio
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+EVENT_STREAM: Final = b"text/event-stream"  # without it among the headers, no stream is wanted
 
 
 class EndStreams:
@@ -18,7 +21,7 @@ class EndStreams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not any(EVENT_STREAM in value for _, value in scope["headers"]):
             await self.app(scope, receive, send)
             return
         response = _Response(receive, send, self.stopping)

@@ -38,8 +38,6 @@ async def test_a_lost_session_is_replaced(sessions: Sessions, database_url: str)
     connection = await asyncpg.connect(database_url)
     await connection.execute("SELECT pg_terminate_backend($1, 5000)", lost)
     await connection.close()
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-        await asyncio.gather(*(sessions.value(OWN) for _ in range(MOST)))
     assert await sessions.value(OWN) != lost
 
 

@@ -8,10 +8,11 @@ from structlog.testing import LogCapture
 from tests.server.web.standins import Around, Connection
 
 ASK_FOR_STREAM: Message = {"type": "http.request", "body": b"stream"}
+ACCEPT = ((b"accept", b"text/event-stream"),)
 
 
 async def test_a_stop_ends_a_stream_properly(app: ASGIApp, around: Around, logged: LogCapture) -> None:
-    connection = Connection("http", ASK_FOR_STREAM)
+    connection = Connection("http", ASK_FOR_STREAM, headers=ACCEPT)
     serving = asyncio.create_task(connection.serve(app))
     async with asyncio.timeout(5):
         assert (await connection.sent.get())["type"] == "http.response.start"
