@@ -7,17 +7,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from tests.bench import data, document, growth, postgres, rare, reads, report, servers, start
+from tests.bench import data, document, growth, postgres, rare, reads, report, servers, start, tables
 from tests.bench.postgres import Postgres
+from tests.bench.report import Table
 from tests.bench.results import Results, lines_table
-from tests.bench.tables import tables
 
 SECTIONS = ("reads", "growth", "rare", "start")
 INTERRUPTED = 130
@@ -29,8 +29,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="only this part; may be given more than once")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds, over which medians are taken [7]")
-    parser.add_argument("--seconds", type=float, default=0.7, help="how long a server is asked in each round [0.7]")
+    parser.add_argument("--rounds", type=int, default=11, help="rounds, over which medians are taken [11]")
+    parser.add_argument("--seconds", type=float, default=0.5, help="how long a server is asked in each round [0.5]")
     parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs in the larger database [1,000,000]")
     names = [side.name for side in servers.SIDES]
     parser.add_argument("--side", action="append", choices=names, help="reads: only the hand-written endpoint and this")
@@ -51,8 +51,6 @@ async def run(chosen: argparse.Namespace, console: Console) -> None:
             machine = document.machine(await data.version(database.url))
             console.print(machine)
             results = await measured(chosen, console, database, Path(folder))
-    for table in (*tables(results), lines_table(results)):
-        report.show(console, table)
     for title, why in (results.reads.missing if results.reads else {}).items():
         console.print(f"{title} was left out: {why}", markup=False)
     if chosen.write:
@@ -74,16 +72,27 @@ async def measured(chosen: argparse.Namespace, console: Console, database: Postg
         results.seconds_to_fill[jobs] = time.monotonic() - began
         console.print(f"{jobs:,} jobs written in {results.seconds_to_fill[jobs]:.1f} s")
     lengths = {"rounds": chosen.rounds, "seconds": chosen.seconds}
+    if "start" in wanted:
+        results.start = await start.run(filled[data.FEWEST], folder, rounds=chosen.rounds)
+        show(console, tables.start(results))
     if "reads" in wanted:
         sides = [side for side in servers.SIDES if not chosen.side or side.name in {"handwritten", *chosen.side}]
         results.reads = await reads.run(database, filled[data.FEWEST], folder, sides=sides, **lengths)
+        show(console, tables.reads(results))
     if "growth" in wanted:
         results.growth = await growth.run(database, filled, folder, **lengths)
+        show(console, tables.growth(results))
     if "rare" in wanted:
         results.rare = await rare.run(filled[chosen.jobs], folder)
-    if "start" in wanted:
-        results.start = await start.run(filled[data.FEWEST], folder, rounds=chosen.rounds)
+        show(console, tables.rare(results))
+    show(console, [lines_table(results)])
     return results
+
+
+def show(console: Console, found: Iterable[Table]) -> None:
+    """Tell what was measured as soon as it is."""
+    for table in found:
+        report.show(console, table)
 
 
 def main() -> int:

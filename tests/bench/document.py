@@ -7,7 +7,7 @@ from datetime import datetime
 from tests.bench import postgraphile
 from tests.bench.report import markdown
 from tests.bench.results import Results, lines_table
-from tests.bench.tables import tables
+from tests.bench.tables import of_all
 
 INTRODUCTION = """\
 # What reads cost
@@ -52,7 +52,7 @@ def written(results: Results, *, command: str, machine: str, jobs: int, moment: 
         postgraphile=postgraphile.version(),
     )
     parts = [markdown(lines_table(results)).replace("###", "##", 1), "## What was measured"]
-    return introduction + "\n\n".join([*parts, *map(markdown, tables(results))]) + END
+    return introduction + "\n\n".join([*parts, *map(markdown, of_all(results))]) + END
 
 
 def machine(postgres: str) -> str:

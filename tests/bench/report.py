@@ -21,7 +21,7 @@ def show(console: Console, table: Table) -> None:
     """Draw a table in a terminal."""
     drawn = Drawn(title=table.title, title_justify="left", caption=table.note or None, caption_justify="left")
     for number, column in enumerate(table.columns):
-        drawn.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
+        drawn.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
     for row in table.rows:
         drawn.add_row(*row)
     console.print(drawn)

@@ -81,7 +81,9 @@ def _imported(modules: str) -> tuple[float, float]:
         env=kept,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode != 0:
+        raise RuntimeError(f"{modules} can't be imported:\n{done.stderr[-2000:]}")
     seconds, memory = done.stdout.split()
     return float(seconds), float(memory) / 1e6

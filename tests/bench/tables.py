@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.bench import rare
 from tests.bench.queries import QUESTIONS
+from tests.bench.rare import FOUND, SESSIONS
 from tests.bench.report import Table, times
 from tests.bench.results import Results
 
@@ -11,18 +11,14 @@ MICRO, MILLI = 1e6, 1e3
 READS = ("", "server CPU", "Postgres CPU", "requests/s", "server µs", "Postgres µs", "a second", "kB")
 
 
-def tables(results: Results) -> Iterator[Table]:
+def of_all(results: Results) -> Iterator[Table]:
     """A table for everything that was measured."""
-    yield from _reads(results)
-    if results.growth:
-        yield _growth(results)
-    if results.rare:
-        yield _rare(results)
-    if results.start:
-        yield _start(results)
+    for part in (reads, growth, rare, start):
+        yield from part(results)
 
 
-def _reads(results: Results) -> Iterator[Table]:
+def reads(results: Results) -> Iterator[Table]:
+    """A table for each question."""
     if results.reads is None:
         return
     missing = " ".join(f"{title} was left out: {why.splitlines()[0]}." for title, why in results.reads.missing.items())
@@ -44,16 +40,22 @@ def _reads(results: Results) -> Iterator[Table]:
         yield Table(f"{question.title[0].upper()}{question.title[1:]} ({fields:,} fields)", READS, rows, missing)
 
 
-def _growth(results: Results) -> Table:
+def growth(results: Results) -> Iterator[Table]:
+    """The list over few and many jobs."""
+    if not results.growth:
+        return
     rows = [
         (f"{grown.jobs:,} jobs, page {grown.page}", times(grown.ratio), f"{grown.total * MICRO:,.0f}")
         for grown in results.growth
     ]
     filled = ", ".join(f"{jobs:,} in {seconds:.0f} s" for jobs, seconds in results.seconds_to_fill.items())
-    return Table("The list as it grows", ("", "CPU", "µs"), rows, f"Jobs written: {filled}.")
+    yield Table("The list as it grows", ("", "CPU", "µs"), rows, f"Jobs written: {filled}.")
 
 
-def _rare(results: Results) -> Table:
+def rare(results: Results) -> Iterator[Table]:
+    """Each filter that few jobs pass."""
+    if not results.rare:
+        return
     rows = [
         (tried.filter, times(tried.ratio), f"{tried.first * MILLI:.2f}", f"{tried.worst * MILLI:.2f}")
         for tried in results.rare
@@ -61,13 +63,16 @@ def _rare(results: Results) -> Table:
     columns = ("filter", "ratio", "median of 1 to 5, ms", "worst of 6 to 10, ms")
     jobs = max(results.seconds_to_fill)
     note = (
-        f"At most {rare.FOUND} of {jobs:,} jobs pass each. As a client sees it: how long the request takes, over"
-        f" {rare.SESSIONS} sessions."
+        f"At most {FOUND} of {jobs:,} jobs pass each. As a client sees it: how long the request takes, over"
+        f" {SESSIONS} sessions."
     )
-    return Table("Rare values, ten executions on one session", columns, rows, note)
+    yield Table("Rare values, ten executions on one session", columns, rows, note)
 
 
-def _start(results: Results) -> Table:
-    found = results.start.imports if results.start else []
+def start(results: Results) -> Iterator[Table]:
+    """What imports cost."""
+    if results.start is None:
+        return
+    found = results.start.imports
     rows = [(row.what, times(row.ratio), f"{row.seconds:.2f}", f"{row.memory:.0f}") for row in found]
-    return Table("Importing", ("", "CPU", "s", "memory MB"), rows)
+    yield Table("Importing", ("", "CPU", "s", "memory MB"), rows)
