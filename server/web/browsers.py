@@ -8,12 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.web.refusal import refusal
 
-OF_ALL = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+OF_ANSWERS = ((b"x-content-type-options", b"nosniff"),)
+OF_DATA = (*OF_ANSWERS, (b"cross-origin-resource-policy", b"same-origin"))
 OF_PAGES = (
-    *OF_ALL,
+    *OF_DATA,
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -23,7 +21,8 @@ OF_PAGES = (
 class SecurityHeaders:
     """Adds the headers that a browser needs to keep other sites out; what the application has set itself stays.
 
-    Data, which no browser shows as a page, does without those that are about pages: each costs time in each answer.
+    Data, which no browser shows as a page, does without those that are about pages, and what only a POST gets without
+    the one about pages that embed it: each costs time in each answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,7 +35,8 @@ class SecurityHeaders:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = dict(message.get("headers", ()))
-                wanted = OF_ALL if own.get(b"content-type", b"").startswith(b"application/") else OF_PAGES
+                is_data = own.get(b"content-type", b"").startswith(b"application/")
+                wanted = OF_PAGES if not is_data else OF_ANSWERS if scope.get("method") == "POST" else OF_DATA
                 message["headers"] = [*message.get("headers", ()), *(each for each in wanted if each[0] not in own)]
             await send(message)
 

@@ -40,7 +40,7 @@ class RequestLog:
         exchange = _Exchange(scope, receive, send, _name(scope))
         bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, receive if scope["type"] == "http" else exchange.receive, exchange.send)
         except Exception:
             # here, where the line still carries the request's name
             log.exception("request failed", path=scope["path"])

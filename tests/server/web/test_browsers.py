@@ -24,6 +24,9 @@ async def test_what_the_application_says_itself_stays(client: httpx.AsyncClient)
     assert response.headers["content-type"] == "application/json"
     assert response.headers["referrer-policy"] == "origin"
     assert "x-frame-options" not in response.headers, "data is no page"
+    posted = await client.post("/graphql")
+    assert posted.headers["x-content-type-options"] == "nosniff"
+    assert "cross-origin-resource-policy" not in posted.headers, "no page can embed what only a POST gets"
 
 
 @pytest.mark.parametrize(
