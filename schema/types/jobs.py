@@ -4,7 +4,20 @@ from collections.abc import Callable
 from datetime import datetime
 
 import strawberry
-from sqlalchemy import ColumnElement, Double, FromClause, and_, case, extract, func, literal_column, select, values
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Double,
+    FromClause,
+    and_,
+    case,
+    extract,
+    func,
+    literal_column,
+    null,
+    select,
+    values,
+)
 from sqlalchemy import column as sql_column
 
 from schema.reads.declare import Argument, Order, Row, Scope, column, connection, expression, many, one, read_from
@@ -34,6 +47,11 @@ def _available_actions(job: Row) -> ColumnElement[object]:
 def _duration(job: Row) -> ColumnElement[float]:
     until = func.coalesce(job.c.completed_at, job.c.updated_at)
     return extract("epoch", until - job.c.started_at).cast(Double)
+
+
+def _estimated_end(job: Row) -> ColumnElement[datetime]:
+    running = job.c.status == word(JobStatus.RUNNING)
+    return case((running, job.c.estimated_end_at), else_=null()).cast(DateTime(timezone=True))
 
 
 def _refused_pairs(scope: Scope) -> FromClause:
@@ -172,6 +190,9 @@ class TrainingJob(Node):
     started_at: datetime | None = column(JOB.started_at, "When it became RUNNING.")
     completed_at: datetime | None = column(JOB.completed_at, "When it became terminal.")
     updated_at: datetime = column(JOB.updated_at, "When it last changed.")
+    estimated_end_at: datetime | None = expression(
+        _estimated_end, "When the trainer expects to be done, if it says so; null unless the job is RUNNING."
+    )
     duration_seconds: float | None = expression(
         _duration, "From startedAt to completedAt; while it is RUNNING, to its last change."
     )

@@ -64,6 +64,12 @@ class NoEligiblePairs(Refused):
         self.excluded = dict(excluded)
 
 
+class TrainerUnavailable(Refused):
+    """The trainer takes no more runs, from anybody; the message names the way on."""
+
+    code = "TRAINER_UNAVAILABLE"
+
+
 class Unavailable(Exception):
     """An outside service could not be reached or did not answer sensibly; says nothing about the job itself.
 

@@ -4,13 +4,14 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 
 from server.domain.status import EventType, JobStatus, RunState, TrainerKind, route, target
 from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.storage.metrics import LATEST, Point
-from server.trainers.trainer import MetricPoint, Observation
+from server.trainers.trainer import MetricPoint, Observation, TrainerEvent
 
 BEFORE_THE_END = 99
 MAX_KEY = 250
@@ -18,6 +19,8 @@ MAX_WORD = 100
 MAX_VALUES_TOLD = 50
 MAX_CUSTOM_CHARACTERS = 64 * 1024
 MAX_STEP = 2**63 - 1
+MAX_TOLD = 2_000
+WORTH_TELLING = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Findings:
     """`begins`: the job is RUNNING from now on. `ends`: FAILED or CANCELLED. `trained`: done, to be registered.
 
     `columns` are those of the job's row that change, `latest` those of its metrics. `update` is the one event that
-    tells of progress and metrics together.
+    tells of progress and metrics together; `told` are the trainer's own events.
     """
 
     begins: bool
@@ -35,6 +38,7 @@ class Findings:
     points: Sequence[Point]
     latest: Mapping[str, object]
     update: Entry | None
+    told: Sequence[Entry]
     errors: Sequence[Entry]
 
     @property
@@ -65,6 +69,7 @@ def find(claim: Claim, seen: Observation) -> Findings:
         points=points,
         latest=_latest(claim, seen, points, trained=trained) if points or columns or moves else {},
         update=update,
+        told=[_told(event) for event in seen.events],
         errors=[*_unknown(seen), *_diverged(points)],
     )
 
@@ -90,8 +95,27 @@ def _columns(claim: Claim, seen: Observation, new: Sequence[MetricPoint], *, tra
         "current_epoch": claim.current_epoch if seen.current_epoch is None else seen.current_epoch,
         "total_epochs": claim.total_epochs if seen.total_epochs is None else seen.total_epochs,
         "last_metric_step": new[-1].step if new else claim.last_metric_step,
+        "trainer_events": claim.trainer_events + len(seen.events),
+        "estimated_end_at": _estimated_end(claim, seen),
+        "mlflow_run_id": claim.mlflow_run_id or seen.mlflow_run_id,
     }
     return {name: value for name, value in columns.items() if value != getattr(claim, name)}
+
+
+def _estimated_end(claim: Claim, seen: Observation) -> datetime | None:
+    """The trainer's guess; one that hardly differs from the last is not worth a write."""
+    last, new = claim.estimated_end_at, seen.estimated_end
+    if last is not None and new is not None and abs(new - last) < WORTH_TELLING:
+        return last
+    return new or last
+
+
+def _told(event: TrainerEvent) -> Entry:
+    kind, message = clean(event.kind, MAX_WORD), clean(event.message, MAX_TOLD)
+    data = {"trainer_event": kind, "at": event.at.isoformat()}
+    if event.bad:
+        return Entry(EventType.ERROR, f"The trainer: {message or kind}", {**data, "code": "TRAINER_EVENT"})
+    return Entry(EventType.PROGRESS_UPDATE, f"The trainer: {message or kind}", data)
 
 
 def _update(claim: Claim, columns: Mapping[str, object], new: Sequence[MetricPoint]) -> Entry | None:

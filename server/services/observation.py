@@ -72,7 +72,7 @@ def _find_all(claims: Sequence[Claim], seen: Mapping[str, Observation]) -> dict[
 async def look(runtime: Runtime, trainer: Trainer, claims: Sequence[Claim]) -> Mapping[str, Observation]:
     """What the trainer says of runs, by job id. Raises `Unavailable`."""
     handles = [
-        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step)
+        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step, claim.trainer_events)
         for claim in claims
         if claim.trainer_job_id is not None
     ]
@@ -88,7 +88,7 @@ async def _release_quiet(runtime: Runtime, claims: Sequence[Claim], interval: fl
             await leases.release(connection, claims, interval)
     for claim in claims:
         if claim.mlflow_run_id is None:
-            runtime.mirror.wake(claim.job_id)
+            runtime.wake(claim)
 
 
 async def write(runtime: Runtime, claim: Claim, seen: Observation, found: Findings, after: float | None) -> None:
@@ -107,7 +107,7 @@ async def write(runtime: Runtime, claim: Claim, seen: Observation, found: Findin
         elif after is not None:
             await leases.release(connection, [claim], 0 if found.trained else after)
     if found.points or found.ends or claim.mlflow_run_id is None:
-        runtime.mirror.wake(claim.job_id)
+        runtime.wake(claim)
 
 
 async def _write_progress(connection: AsyncConnection, claim: Claim, seen: Observation, found: Findings) -> None:
@@ -119,6 +119,8 @@ async def _write_progress(connection: AsyncConnection, claim: Claim, seen: Obser
         await metrics.insert_points(connection, job_id, found.points)
     if found.latest:
         await metrics.upsert_latest(connection, job_id, found.latest)
+    for entry in found.told:
+        await jobs.record(connection, job_id, entry, fence=fence)
     columns = {**found.columns, **({"trained_at": NOW} if found.trained else {})}
     if found.update is not None:
         await jobs.record(connection, job_id, found.update, fence=fence, columns=columns)

@@ -5,11 +5,11 @@ from server.domain.status import EventType, JobStatus
 from server.services.calls import answer
 from server.services.mirror import REGISTRY
 from server.services.observation import look
-from server.services.runtime import Runtime, overlook
+from server.services.runtime import Runtime, name, overlook
 from server.storage import jobs, leases
 from server.storage.claims import Claim
 from server.storage.events import Entry
-from server.trainers.trainer import Observation
+from server.trainers.trainer import Observation, Registering, TrainerJobId
 
 MAX_REASON = 2_000
 
@@ -49,6 +49,9 @@ async def _look(runtime: Runtime, claim: Claim) -> Observation | None:
 
 async def _publish(runtime: Runtime, claim: Claim, seen: Observation) -> str | None:
     """Complete the run; the version of the model when it is registered."""
+    trainer = runtime.trainer(claim)
+    if isinstance(trainer, Registering):
+        return await _registered(runtime, trainer, claim)
     mirror, within = runtime.mirror, runtime.limits.registry
     run_id = await mirror.opened(claim.job_id)
     await mirror.log_points(claim.job_id, run_id, everything=True)
@@ -60,6 +63,14 @@ async def _publish(runtime: Runtime, claim: Claim, seen: Observation) -> str | N
         version = await answer(call, of=REGISTRY, within=within)
     await mirror.finish(run_id, JobStatus.SUCCEEDED)
     return version
+
+
+async def _registered(runtime: Runtime, trainer: Registering, claim: Claim) -> str | None:
+    """The version that the trainer itself has registered."""
+    if not claim.register_to_uc or claim.uc_model_name is None or claim.trainer_job_id is None:
+        return None
+    call = trainer.registered(TrainerJobId(claim.trainer_job_id), claim.uc_model_name)
+    return await answer(call, of=name(claim.trainer), within=runtime.limits.trainer)
 
 
 async def _retry(runtime: Runtime, claim: Claim, error: Unavailable | Refused) -> None:
@@ -89,7 +100,7 @@ async def _succeed(runtime: Runtime, claim: Claim, version: str | None, error: U
     if error is None:
         runtime.mirror.forget(claim.job_id)
     else:
-        runtime.mirror.wake(claim.job_id)  # the run may still be ended
+        runtime.wake(claim)  # the run may still be ended
 
 
 def _given_up(claim: Claim, error: Unavailable | Refused) -> Entry:

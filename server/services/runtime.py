@@ -17,7 +17,7 @@ from server.services.mirror import Mirror
 from server.storage import jobs, leases
 from server.storage.claims import Claim
 from server.storage.events import Entry
-from server.trainers.trainer import Trainer
+from server.trainers.trainer import Registering, Trainer
 
 BLIND_LOOKS = 3
 EXPORTS_AT_ONCE = 2
@@ -50,6 +50,15 @@ class Runtime:
             raise Unavailable(f"{name(claim.trainer)} is not configured on this server")
         return trainer
 
+    def mirrored(self, claim: Claim) -> bool:
+        """Whether the job has an MLflow run of ours: not where its trainer keeps one itself."""
+        return not isinstance(self.trainers.get(claim.trainer), Registering)
+
+    def wake(self, claim: Claim) -> None:
+        """Bring the job's run up to date soon."""
+        if self.mirrored(claim):
+            self.mirror.wake(claim.job_id)
+
 
 def name(kind: TrainerKind) -> str:
     """How messages speak of a trainer."""
@@ -63,7 +72,7 @@ async def end(
     async with runtime.engine.begin() as connection:
         moved = await jobs.move(connection, claim.job_id, to, entry, fence=claim.fence, columns=columns)
     if moved:
-        runtime.mirror.wake(claim.job_id)
+        runtime.wake(claim)
 
 
 async def postpone(runtime: Runtime, claim: Claim, error: Unavailable, code: str = "TRAINER_UNAVAILABLE") -> None:

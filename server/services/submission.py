@@ -74,6 +74,7 @@ async def _start(runtime: Runtime, trainer: Trainer, claim: Claim) -> TrainerJob
         train_file=dataset.train_file,
         validation_file=dataset.validation_file,
         dataset_digest=dataset.digest,
+        register_as=asked.register_as,
     )
     return await answer(trainer.submit(request), of=name(trainer.kind), within=runtime.limits.trainer)
 
@@ -90,7 +91,7 @@ async def _record(runtime: Runtime, claim: Claim, run: TrainerJobId) -> None:
         )
         await leases.release(connection, [claim], 0)
     if moved:
-        runtime.mirror.wake(claim.job_id)
+        runtime.wake(claim)
 
 
 async def _cancelled_before(runtime: Runtime, claim: Claim) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -56,6 +56,8 @@ class Claim:
     current_epoch: int | None
     total_epochs: int | None
     last_metric_step: int | None
+    trainer_events: int
+    estimated_end_at: datetime | None
     submit_started: bool
     cancel_age: float | None
     cancel_requested_by: str | None
@@ -170,6 +172,8 @@ async def _claim(connection: AsyncConnection, which: ColumnElement[bool], lease:
             jobs.c.current_epoch,
             jobs.c.total_epochs,
             jobs.c.last_metric_step,
+            jobs.c.trainer_events,
+            jobs.c.estimated_end_at,
             jobs.c.submit_started_at.is_not(None).label("submit_started"),
             as_seconds(NOW - jobs.c.cancel_requested_at).label("cancel_age"),
             jobs.c.cancel_requested_by,

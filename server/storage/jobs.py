@@ -6,7 +6,20 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, func, insert, literal, literal_column, select, true, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    any_,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,6 +60,7 @@ class Submission:
     base_model: str
     config: Mapping[str, Any]
     seed: int
+    register_as: str | None
 
 
 async def insert_job(connection: AsyncConnection, values: Mapping[str, object], entry: Entry) -> bool:
@@ -112,7 +126,8 @@ async def sequences(connection: AsyncConnection, job_ids: Collection[str]) -> di
 
 async def submission(connection: AsyncConnection, job_id: str) -> Submission:
     """What to submit."""
-    statement = select(jobs.c.model_name, jobs.c.base_model, jobs.c.training_config, jobs.c.split_seed)
+    register_as = case((jobs.c.register_to_uc, jobs.c.uc_model_name))
+    statement = select(jobs.c.model_name, jobs.c.base_model, jobs.c.training_config, jobs.c.split_seed, register_as)
     return Submission(*(await connection.execute(statement.where(jobs.c.id == job_id))).one())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, runtime_checkable
 
 from server.domain.status import RunState, TrainerKind
 
@@ -32,7 +32,11 @@ class BaseModel:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """Everything a trainer needs for one run; the files are chat JSONL, complete and no longer written to."""
+    """Everything a trainer needs for one run; the files are chat JSONL, complete and no longer written to.
+
+    `register_as` is the full name (catalog.schema.model) under which a trainer that registers models itself is to
+    register this one; None: not at all.
+    """
 
     job_id: str
     model_name: str
@@ -42,15 +46,21 @@ class TrainingRequest:
     train_file: Path
     validation_file: Path
     dataset_digest: str
+    register_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunHandle:
-    """One run to look at; `after_step` is the last metric step already recorded (None: none yet)."""
+    """One run to look at.
+
+    `after_step` is the last metric step already recorded (None: none yet), `after_event` how many of the trainer's own
+    events are.
+    """
 
     job_id: str
     trainer_job_id: TrainerJobId
     after_step: int | None = None
+    after_event: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +73,23 @@ class MetricPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainerEvent:
+    """One entry of the trainer's own history of a run; `kind` is its word, `bad` when it tells of a failure."""
+
+    at: datetime
+    kind: str
+    message: str
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a trainer says of one run now.
 
     `word` is the trainer's own status text, for the record. `points` are those after the handle's `after_step`, oldest
-    first. `artifact` is a folder with the trained model in MLflow's format, once the run has succeeded. `error_code`
-    and `message` say why a run failed.
+    first, `events` those after its `after_event`. `estimated_end` is the trainer's guess. `mlflow_run_id` is the run
+    that the trainer itself logs to. `artifact` is a folder with the trained model in MLflow's format, once the run has
+    succeeded. `error_code` and `message` say why a run failed.
     """
 
     state: RunState
@@ -80,6 +101,9 @@ class Observation:
     tokens_processed: int | None = None
     training_duration_seconds: float | None = None
     custom_metrics: Mapping[str, Any] = field(default_factory=dict)
+    events: Sequence[TrainerEvent] = ()
+    estimated_end: datetime | None = None
+    mlflow_run_id: str | None = None
     artifact: Path | None = None
     error_code: str | None = None
     message: str | None = None
@@ -134,4 +158,16 @@ class Trainer(Protocol):
 
     async def logs(self, trainer_job_id: TrainerJobId) -> str:
         """The tail of a run's own log, for a person who wants to know why it failed."""
+        ...
+
+
+@runtime_checkable
+class Registering(Protocol):
+    """A trainer that keeps an MLflow run of its own and registers the model itself, both where it trains."""
+
+    async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
+        """The version of `model` that came of a succeeded run, ready to load and under its alias.
+
+        Raises `Unavailable` while there is none yet, and `Refused` when there never will be.
+        """
         ...

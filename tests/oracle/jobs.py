@@ -33,6 +33,7 @@ def bind_jobs(schema: GraphQLSchema) -> None:
             "availableActions": _available_actions,
             "excluded": _excluded,
             "durationSeconds": _duration,
+            "estimatedEndAt": _estimated_end,
             "lineage": lambda job, info: info.context.row("training_job_lineage", job["id"], "job_id"),
             "metrics": lambda job, info: info.context.row("training_job_metrics", job["id"], "job_id"),
             "metricHistory": METRIC_HISTORY,
@@ -70,6 +71,10 @@ def _duration(job: Row, _info: Info) -> float | None:
         return None
     seconds: float = ((job["completed_at"] or job["updated_at"]) - job["started_at"]).total_seconds()
     return seconds
+
+
+def _estimated_end(job: Row, _info: Info) -> object:
+    return job["estimated_end_at"] if job["status"] == JobStatus.RUNNING else None
 
 
 def _of_types(conditions: Conditions, arguments: Arguments) -> None:

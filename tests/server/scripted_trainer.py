@@ -16,6 +16,7 @@ from server.trainers.trainer import (
     MetricPoint,
     Observation,
     RunHandle,
+    TrainerEvent,
     TrainerJobId,
     TrainingRequest,
 )
@@ -138,6 +139,27 @@ class ScriptedTrainer:
     async def logs(self, trainer_job_id: TrainerJobId) -> str:  # noqa: ARG002  (the port's)
         self._leave(await self._meet("logs"))
         return self.log_text
+
+
+@dataclass
+class RegisteringTrainer(ScriptedTrainer):
+    """One that logs to MLflow and registers models itself; `events` are what it tells of each run beside."""
+
+    kind: TrainerKind = TrainerKind.FMAPI
+    events: defaultdict[str, list[TrainerEvent]] = field(default_factory=lambda: defaultdict(list))
+    versions: dict[str, str] = field(default_factory=dict)
+
+    async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
+        seen = await super().observe(runs)
+        after = {run.job_id: run.after_event for run in runs}
+        return {job_id: replace(said, events=self.events[job_id][after[job_id] :]) for job_id, said in seen.items()}
+
+    async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
+        self._leave(await self._meet("registered"))
+        version = self.versions.get(trainer_job_id)
+        if version is None:
+            raise Unavailable(f"no version of {model} is ready yet")
+        return version
 
 
 def refused() -> Refused:

@@ -174,23 +174,24 @@ async def own_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> AsyncIterator[Workshop]:  # noqa: ANN401
-    """`changes` are those of the limits; `first_step` and `pairs` beside them."""
+    """`changes` are those of the limits; `first_step`, `pairs` and the `scripted` trainer beside them."""
     first_step, pairs = changes.pop("first_step", 0.0), changes.pop("pairs", PAIRS)
+    trainer: ScriptedTrainer = changes.pop("scripted", None) or ScriptedTrainer()
     limits = Limits(**{"trainer": 5.0, **changes})
-    trainer, registry = ScriptedTrainer(), ScriptedRegistry()
+    registry = ScriptedRegistry()
     async with opened(database_url) as opened_desk, own_engine(database_url) as engine, Bus(database_url) as bus:
         desk = replace(opened_desk, engine=engine, curation=Curation(engine))
         if pairs:
             await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
         mirror = Mirror(desk.engine, registry, limits)
-        runtime = Runtime(desk.engine, {TrainerKind.LOCAL: trainer}, mirror, folder, limits)
+        runtime = Runtime(desk.engine, {trainer.kind: trainer}, mirror, folder, limits)
         async with Reconciler(runtime) as reconciler:
             jobs = Jobs(
                 desk.engine,
                 bus,
                 reconciler,
                 Eligibility(desk.engine),
-                default_trainer=TrainerKind.LOCAL,
+                default_trainer=trainer.kind,
                 first_step=first_step,
             )
             yield Workshop(database_url, desk, bus, trainer, registry, reconciler, jobs)
