@@ -54,7 +54,7 @@ async def run(chosen: argparse.Namespace, console: Console) -> None:
     for title, why in (results.reads.missing if results.reads else {}).items():
         console.print(f"{title} was left out: {why}", markup=False)
     if chosen.write:
-        command = " ".join(["python -m tests.bench", *sys.argv[1:]])
+        command = " ".join(["python -m tests.bench", *sys.argv[1:]]).replace(str(chosen.write), chosen.write.name)
         page = document.written(
             results, command=command, machine=machine, jobs=reads.JOBS_ASKED_ABOUT, moment=datetime.now(UTC)
         )
