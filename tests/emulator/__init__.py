@@ -1,0 +1,1 @@
+"""The Databricks endpoints that Tunegraph speaks with, for tests and the demo."""

@@ -1,0 +1,1 @@
+"""The real clients of Databricks against the emulator."""
