@@ -1,0 +1,1 @@
+"""A Databricks workspace, as the adapters call it."""

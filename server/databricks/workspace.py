@@ -1,0 +1,89 @@
+"""One Databricks workspace: calls of the SDK, off the event loop, each with an end, and with errors that say enough."""
+
+# ruff: noqa: PLC0415  (the SDK takes seconds to import: on first use, in a thread)
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from server.threads import Threads, heavy_import
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+Result = TypeVar("Result")
+
+NAME: Final = "Databricks"
+CALLS_AT_ONCE: Final = 8
+OPENING: Final = 45.0  # seconds: importing the SDK, and asking the workspace how to authenticate
+FROM_THE_ENVIRONMENT: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Workspace:
+    """The workspace that the SDK finds in its environment (DATABRICKS_HOST, DATABRICKS_TOKEN, a profile, …).
+
+    `given` are arguments of the SDK's `Config` that go before those. In seconds, `answer_within` bounds one request
+    (from byte to byte), and `repeat_within` how long one that was throttled or lost is repeated; a pause that the other
+    side asks for is only made when it is shorter than `longest_pause`. What is imported, authenticated and sent is so
+    in threads, at most `CALLS_AT_ONCE`.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Any] = FROM_THE_ENVIRONMENT,
+        *,
+        answer_within: float = 10.0,
+        repeat_within: int = 20,
+        longest_pause: float = 5.0,
+    ) -> None:
+        self._given = given
+        self._answer_within = answer_within
+        self._repeat_within = repeat_within
+        self._longest_pause = longest_pause
+        self._threads = Threads(CALLS_AT_ONCE)
+        self._opening = Lock()
+        self._clients: dict[bool, WorkspaceClient] = {}
+
+    async def call(self, function: "Callable[[WorkspaceClient], Result]", *, within: float = 30.0) -> Result:
+        """What `function` makes of the client, in a thread; requests may be repeated by the SDK, those of POST too.
+
+        Raises `ApiError` for a request that was refused, and `Unavailable` for anything that says nothing about it:
+        no answer within so many seconds, none that makes sense, HTTP 401, 408, 429 and from 500 on. An `ApiError` that
+        `function` itself raises, for a refusal told in another way, is taken for one of those two in the same manner.
+        """
+        return await self._call(function, within, repeats=True)
+
+    async def call_once(self, function: "Callable[[WorkspaceClient], Result]", *, within: float = 30.0) -> Result:
+        """The same, but every request is sent once: after `Unavailable` it may have been carried out, or not."""
+        return await self._call(function, within, repeats=False)
+
+    async def _call(self, function: "Callable[[WorkspaceClient], Result]", within: float, *, repeats: bool) -> Result:
+        if repeats not in self._clients:
+            await self._threads.run(self._client, repeats, within=OPENING, name=NAME)
+        return await self._threads.run(self._answer, function, repeats, within=within, name=NAME)
+
+    def _answer(self, function: "Callable[[WorkspaceClient], Result]", repeats: bool) -> Result:  # noqa: FBT001  (Threads passes by position)
+        from server.databricks import clients
+
+        client = self._client(repeats)
+        try:
+            return function(client)
+        except Exception as error:
+            meaning = clients.translated(error, clients.secrets(client))
+            if meaning is error:
+                raise
+            raise meaning from None  # whose text may have secrets in it
+
+    def _client(self, repeats: bool) -> "WorkspaceClient":  # noqa: FBT001  (Threads passes by position)
+        with self._opening:
+            if repeats not in self._clients:
+                with heavy_import():
+                    from server.databricks import clients
+                self._clients[repeats] = clients.connect(
+                    self._given,
+                    answer_within=self._answer_within,
+                    repeat_within=self._repeat_within,
+                    longest=self._longest_pause if repeats else 0,
+                )
+            return self._clients[repeats]

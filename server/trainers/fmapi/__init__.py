@@ -1,0 +1,1 @@
+"""Databricks' Foundation Model Fine-tuning API (FMAPI): GraphQL, MLflow runs of its own, models in Unity Catalog."""
