@@ -14,12 +14,18 @@ import psutil
 from server.trainers.local.run import SLOTS, Run, is_held, queued
 
 CHECKOUT: Final = Path(__file__).parents[3]
-PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+PASSED_ON: Final = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT"),
+    # which GPUs, and where the base models are; a token for the hub is in a file that it keeps itself
+    *("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"),
+)
 SET: Final = {
     "PYTHONPATH": str(CHECKOUT),
     "PYTHONUNBUFFERED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run, and did nothing
 CLOCK_STEP: Final = 5.0  # seconds; the time of creation that the system tells moves when its clock is set

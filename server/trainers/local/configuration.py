@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from server.domain.errors import InvalidInput
 from server.domain.status import TrainerKind
+from server.trainers.bundle import hyperparameters
+from server.trainers.bundle.hyperparameters import Bounds
+from server.trainers.local import language_models
 from server.trainers.trainer import BaseModel
 
 DEFAULT_EPOCHS: Final = 20
@@ -26,35 +29,6 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a hyper-parameter may be. `above` leaves the least value out."""
-
-    default: float
-    least: float
-    most: float
-    whole: bool = False
-    above: bool = False
-
-    def refusal(self, value: object) -> str | None:
-        """Why a value can't be used; None when it can. 3.0 is a whole number, true is none."""
-        kind = "a whole number" if self.whole else "a number"
-        first, last = ("above", "and at most") if self.above else ("from", "to")
-        span = f"{kind} {first} {self.least:g} {last} {self.most:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"must be {span}"
-        if not self.least <= value <= self.most or (self.above and value == self.least):
-            return f"must be {span}; it is {_shown(value)}"
-        return f"must be {span}; it is {_shown(value)}" if self.whole and value != int(value) else None
-
-
-def _shown(number: float) -> str:
-    try:
-        return f"{number:g}"
-    except OverflowError:  # a whole number can be larger than any float
-        return "far from that"
-
-
 BOUNDS: Final[Mapping[str, Bounds]] = {
     "epochs": Bounds(DEFAULT_EPOCHS, 1, 1000, whole=True),
     "learning_rate": Bounds(0.002, 0, 1, above=True),
@@ -67,6 +41,9 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
 
 def check(base_model: str, config: Mapping[str, Any]) -> None:
     """Raise `InvalidInput` for what can't be trained here."""
+    if language_models.is_one(base_model):
+        language_models.check(base_model, config)
+        return
     if base_model not in SIZES:
         available = ", ".join(SIZES)
         raise InvalidInput(
@@ -75,6 +52,13 @@ def check(base_model: str, config: Mapping[str, Any]) -> None:
     for key, bounds in BOUNDS.items():
         if key in config and (reason := bounds.refusal(config[key])):
             raise InvalidInput(f"trainingConfig.{key} {reason}", ("input", "trainingConfig", key))
+
+
+def total_epochs(base_model: str, config: Mapping[str, Any]) -> int:
+    """How many epochs a run has."""
+    if language_models.is_one(base_model):
+        return int(hyperparameters.used(config)["epochs"])
+    return whole(config, "epochs")
 
 
 def value(config: Mapping[str, Any], key: str) -> float:

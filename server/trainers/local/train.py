@@ -18,7 +18,7 @@ from typing import IO
 import psutil
 
 from server.domain.status import RunState
-from server.trainers.local import configuration
+from server.trainers.local import configuration, language_model_run
 from server.trainers.local.children import NO_SLOT
 from server.trainers.local.run import SLOTS, Holder, Progress, Result, Run, held
 from server.trainers.trainer import MetricPoint
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             stop = _Stop(run)
             signal.signal(signal.SIGTERM, lambda *_: stop.now())
             run.mark_started()
-            run.end(_outcome(run, stop))
+            run.end(_outcome(run, stop, slots))
     return 0
 
 
@@ -93,9 +93,11 @@ def _slot(folder: Path, slots: int) -> Iterator[bool]:
     yield False
 
 
-def _outcome(run: Run, stop: Callable[[], bool]) -> Result:
+def _outcome(run: Run, stop: Callable[[], bool], slots: int) -> Result:
     try:
-        return _train(run, stop)
+        if run.request()["base_model"] in configuration.SIZES:
+            return _train(run, stop)
+        return language_model_run.outcome(run, stop, slots)
     except MemoryError:
         return Result(RunState.FAILED, "OUT_OF_MEMORY", "the machine has too little memory for this training")
     except ArithmeticError as error:

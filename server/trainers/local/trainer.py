@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.domain.status import RunState, TrainerKind
-from server.trainers.local import configuration
+from server.trainers.local import configuration, language_models
 from server.trainers.local.children import Children
 from server.trainers.local.run import Result, Run, is_held
 from server.trainers.trainer import (
@@ -29,27 +29,32 @@ LAST_LINES: Final = 3
 
 
 class LocalTrainer:
-    """Trains on this machine, at most `slots` runs at once; the rest wait in line."""
+    """Trains on this machine, at most `slots` runs at once; the rest wait in line.
+
+    `language_models` are folders or ids of the hub to list as base models; others can be named all the same.
+    """
 
     kind = TrainerKind.LOCAL
     capabilities = Capabilities(observe_interval=0.5, observe_batch=1_000, idempotent_submit=True)
 
-    def __init__(self, data_dir: Path, slots: int) -> None:
+    def __init__(self, data_dir: Path, slots: int, language_models: Sequence[str] = ()) -> None:
         self._runs = data_dir.absolute() / "runs"
         self._children = Children(self._runs, slots)
+        self._language_models = language_models
         self._launching = asyncio.Lock()
 
     def validate(self, base_model: str, config: Mapping[str, Any]) -> None:
         """See the port."""
         configuration.check(base_model, config)
 
-    def total_epochs(self, config: Mapping[str, Any]) -> int:
+    def total_epochs(self, base_model: str, config: Mapping[str, Any]) -> int:
         """How many epochs a run has."""
-        return configuration.whole(config, "epochs")
+        return configuration.total_epochs(base_model, config)
 
     async def base_models(self) -> Sequence[BaseModel]:
-        """What can be trained, the smallest first."""
-        return configuration.base_models()
+        """What can be trained, the smallest first; then the language models that the settings name."""
+        named = await asyncio.to_thread(language_models.base_models, self._language_models)
+        return [*configuration.base_models(), *named]
 
     async def submit(self, request: TrainingRequest) -> TrainerJobId:
         """Put a run in line, and start it when a slot is free."""

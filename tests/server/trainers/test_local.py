@@ -200,13 +200,13 @@ def test_a_child_stops_for_a_signal_or_for_the_word_left_in_its_folder(tmp_path:
 def test_an_error_of_the_child_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     request = Bench(tmp_path).request("job_1")
     run = Run.create(tmp_path, replace(request, train_file=tmp_path / "missing.jsonl"))
-    failed = train._outcome(run, lambda: False)
+    failed = train._outcome(run, lambda: False, 1)
     assert (failed.state, failed.error_code) == (RunState.FAILED, "TRAINING_ERROR")
     assert failed.message == "No such file or directory"
     assert "missing.jsonl" in capsys.readouterr().err
     run = Run.create(tmp_path, replace(request, job_id="job_2", train_file=tmp_path / "odd.jsonl"))
     (tmp_path / "odd.jsonl").write_text('{"messages": []}\n')
-    failed = train._outcome(run, lambda: False)
+    failed = train._outcome(run, lambda: False, 1)
     assert (failed.state, failed.error_code) == (RunState.FAILED, "TRAINING_ERROR")
 
 

@@ -1,0 +1,225 @@
+"""Supervised fine-tuning of a causal language model with LoRA (Hu et al., 2021), by TRL, on a GPU or the processor."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import jinja2
+import mlflow.pyfunc
+import torch
+from datasets import Dataset
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from peft import LoraConfig
+from transformers import TrainerCallback
+from transformers.utils.logging import disable_progress_bar
+from trl import SFTConfig, SFTTrainer
+
+from . import base_model, chat, conversations
+from .conversations import Conversations, Example, Message, Sides, Span
+from .hyperparameters import BadInput, Request
+from .progress import Log, Progress, Tell
+
+SEEDS: Final = 2**32  # a seed of a job may be negative, one of numpy not
+LOGGED: Final = 500  # points of a training, about; a short one has one for each step
+TRAINED: Final = 98  # percent; the rest is writing the model
+
+
+class Training:
+    """One training on its way; making it loads the base model. `sides` are to train on, and to measure on.
+
+    The same request gives the same numbers on the same machine. `tell` is called from the first process only, `heed`
+    before each conversation and each batch: what it raises ends the training.
+    """
+
+    def __init__(
+        self, request: Request, sides: Sides, tell: Tell, heed: Callable[[], None], threads: int | None
+    ) -> None:
+        disable_progress_bar()  # nobody watches the log as it is written
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._request = request
+        self._log = Log(tell)
+        self._tokenizer = base_model.tokenizer(request.base_model)
+        train, validation = self._side(sides[0], heed), self._side(sides[1], heed)
+        if not train.encoded:
+            raise BadInput("NO_DATA", f"no answer in {request.train_file} begins within max_seq_length tokens")
+        self._left_out = train.left_out + validation.left_out
+        self._folder = TemporaryDirectory()
+        self._trainer = SFTTrainer(
+            model=base_model.model(request.base_model),
+            args=self._arguments(evaluated=bool(validation.encoded)),
+            train_dataset=train.dataset(),
+            eval_dataset=validation.dataset() if validation.encoded else None,
+            processing_class=self._tokenizer,
+            peft_config=LoraConfig(
+                r=request.whole("lora_rank"),
+                lora_alpha=request.number("lora_alpha"),
+                lora_dropout=request.number("lora_dropout"),
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            ),
+            callbacks=[_Watcher(self._log, heed, request.whole("epochs"))],
+        )
+
+    def run(self) -> None:
+        """Train to the end. Raises `Diverged`, and what `heed` raises."""
+        self._trainer.train()
+
+    def custom(self) -> dict[str, Any]:
+        """What belongs beside the metrics."""
+        sizes = [(weight.numel(), weight.requires_grad) for weight in self._trainer.model.parameters()]
+        custom: dict[str, Any] = {
+            "parameters": sum(size for size, _ in sizes),
+            "trained_parameters": sum(size for size, trained in sizes if trained),
+            "examples_left_out": self._left_out,
+            "device": self._trainer.args.device.type,
+        }
+        if "eval_loss" in self._log.first:
+            custom["untrained_val_loss"] = self._log.first["eval_loss"]
+        return custom
+
+    def save(self, folder: Path) -> None:
+        """Write adapter and tokenizer in MLflow's format: a pyfunc with the columns question → answer."""
+        with TemporaryDirectory() as temporary:
+            adapter = Path(temporary, "adapter")
+            self._trainer.save_model(str(adapter))
+            self._tokenizer.save_pretrained(adapter)
+            (adapter / "training_args.bin").unlink(missing_ok=True)  # a pickle of this machine's own settings
+            shutil.rmtree(folder, ignore_errors=True)
+            mlflow.pyfunc.save_model(
+                path=folder,
+                python_model=str(Path(chat.__file__)),
+                artifacts={"adapter": str(adapter)},
+                signature=ModelSignature(
+                    inputs=Schema([ColSpec(DataType.string, "question")]),
+                    outputs=Schema([ColSpec(DataType.string, "answer")]),
+                    params=ParamSchema(
+                        [
+                            ParamSpec("system_prompt", DataType.string, ""),
+                            ParamSpec("max_new_tokens", DataType.long, chat.MOST_NEW_TOKENS),
+                        ]
+                    ),
+                ),
+                pip_requirements=[
+                    f"{name}=={version(name).split('+')[0]}"
+                    for name in ("mlflow-skinny", "pandas", "peft", "torch", "transformers")
+                ],
+            )
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one of several processes that tells and saves."""
+        return bool(self._trainer.is_world_process_zero())
+
+    def _side(self, side: Conversations, heed: Callable[[], None]) -> "_Side":
+        most, found = self._request.whole("max_seq_length"), list[Example]()
+        for messages in side:
+            heed()
+            if (example := conversations.encode(messages, self._render, self._tokens, most)) is not None:
+                found.append(example)
+        return _Side(found, len(side) - len(found))
+
+    def _render(self, messages: Sequence[Message], asks: bool) -> str:  # noqa: FBT001  (given by position)
+        try:
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
+        except jinja2.TemplateError as error:
+            raise BadInput(
+                "BAD_DATA", f"the chat template of {self._request.base_model} refuses it: {error}"
+            ) from error
+
+    def _tokens(self, text: str) -> tuple[list[int], list[Span]]:
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return encoded["input_ids"], encoded["offset_mapping"]
+
+    def _arguments(self, *, evaluated: bool) -> Any:  # noqa: ANN401  (TRL is not always there to be known)
+        request, on_gpu = self._request, torch.cuda.is_available()
+        bfloat = on_gpu and torch.cuda.is_bf16_supported()
+        return SFTConfig(
+            output_dir=self._folder.name,
+            num_train_epochs=request.whole("epochs"),
+            learning_rate=request.number("learning_rate"),
+            per_device_train_batch_size=request.whole("batch_size"),
+            per_device_eval_batch_size=request.whole("batch_size"),
+            gradient_accumulation_steps=request.whole("gradient_accumulation_steps"),
+            warmup_steps=request.whole("warmup_steps"),
+            weight_decay=request.number("weight_decay"),
+            lr_scheduler_type="cosine",
+            max_length=None,  # cut already, where the answers are known
+            seed=request.seed % SEEDS,
+            bf16=bfloat,
+            fp16=on_gpu and not bfloat,
+            gradient_checkpointing=on_gpu,
+            dataloader_pin_memory=on_gpu,
+            ddp_find_unused_parameters=False,
+            eval_strategy="epoch" if evaluated else "no",
+            eval_on_start=evaluated,
+            logging_steps=1 / LOGGED,
+            logging_first_step=True,
+            logging_nan_inf_filter=False,  # it would write the mean in their place
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+
+
+class _Side:
+    """The conversations of a side that can be learned from, and how many can not."""
+
+    def __init__(self, encoded: list[Example], left_out: int) -> None:
+        self.encoded = encoded
+        self.left_out = left_out
+
+    def dataset(self) -> Any:  # noqa: ANN401  (datasets is not always there to be known)
+        return Dataset.from_dict(
+            {
+                "input_ids": [example.input_ids for example in self.encoded],
+                "labels": [example.labels for example in self.encoded],
+            }
+        )
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not always there to be known
+    """Passes on what is logged, and ends the training as soon as somebody wants it."""
+
+    def __init__(self, log: Log, heed: Callable[[], None], epochs: int) -> None:
+        self._log = log
+        self._heed = heed
+        self._epochs = epochs
+        self._began = time.monotonic()
+
+    def on_log(self, _args: object, state: Any, _control: object, logs: dict[str, float], **_: object) -> None:  # noqa: ANN401
+        """Take what transformers logs."""
+        if not state.is_world_process_zero:
+            return
+        self._log.tokens = int(logs.get("num_tokens", self._log.tokens))
+        done = state.global_step / max(1, state.max_steps)
+        progress = Progress(
+            epoch=int(done * self._epochs),
+            epochs=self._epochs,
+            percent=int(TRAINED * done),
+            tokens=self._log.tokens,
+            seconds=time.monotonic() - self._began,
+        )
+        self._log.add(progress, state.global_step, float(state.epoch or 0), logs)
+
+    def on_step_begin(self, *_: object, **__: object) -> None:
+        """Before each step of the optimizer, whatever was logged of the last one is complete."""
+        self._log.flush()
+        self._heed()
+
+    def on_substep_end(self, *_: object, **__: object) -> None:
+        """After each batch."""
+        self._heed()
+
+    def on_prediction_step(self, *_: object, **__: object) -> None:
+        """After each batch of an evaluation."""
+        self._heed()
+
+    def on_train_end(self, *_: object, **__: object) -> None:
+        """Nothing comes any more."""
+        self._log.flush()

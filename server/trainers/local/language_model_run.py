@@ -1,0 +1,37 @@
+"""Training a language model in the training process, with the program that also goes to the GPUs of others."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+
+from server.domain.status import RunState
+from server.trainers.bundle import hyperparameters, train
+from server.trainers.bundle import progress as bundle_progress
+from server.trainers.local.run import Progress, Result, Run
+from server.trainers.trainer import MetricPoint
+
+
+def outcome(run: Run, stop: Callable[[], bool], slots: int) -> Result:
+    """Train one run to its end; `slots` share the processors. Raises what is nobody's fault."""
+    began = time.monotonic()
+    draft = run.model.with_name(".model")
+    shutil.rmtree(draft, ignore_errors=True)
+
+    def tell(progress: bundle_progress.Progress, point: bundle_progress.Point | None) -> None:
+        far = Progress(progress.epoch, progress.epochs, progress.percent, progress.tokens, progress.seconds)
+        run.tell(far, None if point is None else MetricPoint(point.step, point.at, point.renamed()))
+
+    try:
+        request = hyperparameters.parsed(run.request(), run.folder)
+        trained = train.finetune(request, draft, tell, stop, max(1, (os.cpu_count() or 1) // slots))
+    except train.Stopped:
+        return Result(RunState.CANCELLED, training_duration_seconds=time.monotonic() - began)
+    except hyperparameters.BadInput as error:
+        return Result(RunState.FAILED, error.code, str(error))
+    draft.rename(run.model)
+    return Result(
+        RunState.SUCCEEDED,
+        custom_metrics=trained.custom_metrics,
+        training_duration_seconds=time.monotonic() - began,
+    )

@@ -1,0 +1,1 @@
+"""The training of language models as it runs by itself."""
