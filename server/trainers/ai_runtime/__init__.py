@@ -1,0 +1,1 @@
+"""Training on Databricks' serverless GPUs: AI Runtime, through the Jobs API."""
