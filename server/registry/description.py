@@ -6,6 +6,7 @@ import math
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -61,6 +62,11 @@ def tags(run: RunFacts) -> dict[str, str]:
     return {key: value[:TAG_CHARACTERS] for key, value in described.items() if value is not None}
 
 
+def run_filter(job_id: str) -> str:
+    """What finds a job's run, in MLflow's language for searches."""
+    return f"tags.`{JOB_TAG}` = '{job_id}'"
+
+
 def parameters(run: RunFacts) -> dict[str, str]:
     """The configuration, and the facts that runs are compared by; a fact wins over a key of the same name.
 
@@ -95,10 +101,15 @@ def folder_digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def reason(error: BaseException) -> str:
-    """The first telling line of what went wrong, short, and without the credentials that an address may hold."""
+def reason(error: BaseException, hidden: AbstractSet[str] = frozenset()) -> str:
+    """The first telling line of what went wrong, short, and without the credentials that an address may hold.
+
+    What is `hidden` is taken out as well.
+    """
     lines = (str(error).strip() or type(error).__name__).splitlines()
     first = next((line for line in lines if not line.startswith("(raised as a result of")), lines[0])
+    for secret in hidden:
+        first = first.replace(secret, "***")
     return re.sub(r"(?<=://)[^/\s@]*@", "", first)[:300]
 
 

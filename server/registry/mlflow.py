@@ -2,35 +2,26 @@
 
 # ruff: noqa: PLC0415  (MLflow takes seconds to import: on first use, in a thread)
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING
 
 from server.domain.errors import Unavailable
 from server.domain.status import JobStatus
-from server.registry import description, local_store
+from server.registry import description, local_store, models
+from server.registry.client import Client
+from server.registry.models import Version
 from server.registry.registry import LoggedPoint, RunFacts
-from server.threads import Threads, heavy_import
+from server.threads import Threads
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-Result = TypeVar("Result")
-Arguments = TypeVarTuple("Arguments")
-
 EXPERIMENT = "tunegraph"
-MODEL = "model"
-
-# seconds
-OPENING = 45.0  # importing MLflow and creating its tables: three on an idle machine
-LOGGING_A_MODEL = 120.0
-BETWEEN_LOOKS = 0.5
 
 DATABASES = frozenset({"sqlite", "postgresql", "mysql", "mssql"})
 
@@ -45,6 +36,7 @@ ENVIRONMENT = MappingProxyType(
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "1",  # less than Databricks' SDK waits before it repeats
     }
 )
 
@@ -77,63 +69,35 @@ class MlflowRegistry:
     ) -> None:
         self._tracking_uri = tracking_uri
         self._artifact_root = artifact_root
-        self._threads = threads
-        self._answer_within = answer_within
+        self._client = Client(self._open, threads, answer_within)
         self._ready_within = ready_within
-        self._opening = Lock()
         self._finding_or_making = Lock()
-        self._opened: MlflowClient | None = None
 
     async def start_run(self, run: RunFacts) -> str:
         """Find the job's run by its tag, or make it; then describe it."""
-        return await self._call(self._start_run, run)
+        return await self._client.call(self._start_run, run)
 
     async def log_points(self, run_id: str, points: Sequence[LoggedPoint]) -> None:
         """Log in batches; the store drops what it has already."""
         values = list(description.metrics(points))
         for start in range(0, len(values), description.METRICS_PER_BATCH):
-            await self._call(self._log_metrics, run_id, values[start : start + description.METRICS_PER_BATCH])
+            await self._client.call(_log_metrics, run_id, values[start : start + description.METRICS_PER_BATCH])
 
     async def log_model(self, run_id: str, artifact: Path) -> None:
         """Copy the folder to the run's artifacts, unless it is there with the same digest."""
-        await self._call(self._log_model, run_id, artifact, within=LOGGING_A_MODEL)
+        await self._client.call(models.log, run_id, artifact, within=models.LOGGING_A_MODEL)
 
     async def register(self, run_id: str, name: str, job_id: str) -> str:
         """Find the version made from this run, or make it; then wait until it is ready."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._ready_within
-        version = await self._call(self._register, run_id, name, job_id)
-        while version.status == "PENDING_REGISTRATION":
-            if loop.time() > deadline:
-                raise Unavailable(f"MLflow: version {version.version} of {name} is still being registered")
-            await asyncio.sleep(BETWEEN_LOOKS)
-            version = await self._call(self._version, name, str(version.version))
-        if version.status != "READY":
-            raise Unavailable(f"MLflow: version {version.version} of {name} is {version.status}")
-        return str(version.version)
+        version = await self._client.call(self._register, run_id, name, job_id)
+        await models.until_ready(
+            name, version, lambda number: self._client.call(_version, name, number), within=self._ready_within
+        )
+        return version.number
 
     async def finish(self, run_id: str, status: JobStatus) -> None:
         """End the run, once; `status` is a terminal one."""
-        await self._call(self._finish, run_id, description.RUN_STATUS[status])
-
-    async def _call(
-        self, action: Callable[[*Arguments], Result], *arguments: *Arguments, within: float | None = None
-    ) -> Result:
-        try:
-            if self._opened is None:
-                await self._threads.run(self._client, within=OPENING, name="MLflow")
-            return await self._threads.run(action, *arguments, within=within or self._answer_within, name="MLflow")
-        except Unavailable:
-            raise
-        except Exception as error:  # MLflow lets errors of requests, SQLAlchemy and the file system through
-            raise Unavailable(f"MLflow: {description.reason(error)}") from error
-
-    def _client(self) -> "MlflowClient":
-        with self._opening:
-            if self._opened is None:
-                with heavy_import():
-                    self._opened = self._open()
-            return self._opened
+        await self._client.call(_finish, run_id, description.RUN_STATUS[status])
 
     def _open(self) -> "MlflowClient":
         prepare_environment()
@@ -142,13 +106,12 @@ class MlflowRegistry:
         local_store.create_missing(self._tracking_uri, self._artifact_root)
         return MlflowClient(tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
 
-    def _start_run(self, facts: RunFacts) -> str:
+    def _start_run(self, client: "MlflowClient", facts: RunFacts) -> str:
         from mlflow.entities import Param
 
-        client = self._client()
         with self._finding_or_making:
-            experiment = self._experiment()
-            run = self._run_of(experiment, facts.job_id) or client.create_run(
+            experiment = self._experiment(client)
+            run = _run_of(client, experiment, facts.job_id) or client.create_run(
                 experiment,
                 start_time=description.milliseconds(facts.started_at),
                 tags=description.tags(facts),
@@ -161,10 +124,9 @@ class MlflowRegistry:
             client.log_batch(run_id, params=params[start : start + description.PARAMETERS_PER_BATCH])
         return run_id
 
-    def _experiment(self) -> str:
+    def _experiment(self, client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
             is_database = self._tracking_uri.split(":")[0].split("+")[0] in DATABASES
@@ -182,67 +144,40 @@ class MlflowRegistry:
             )
         return str(found.experiment_id)
 
-    def _run_of(self, experiment: str, job_id: str) -> "Run | None":
-        runs = self._client().search_runs(
-            [experiment], filter_string=f"tags.`{description.JOB_TAG}` = '{job_id}'", max_results=1
-        )
-        return runs[0] if runs else None
-
-    def _log_metrics(self, run_id: str, values: Sequence[description.MetricValue]) -> None:
-        from mlflow.entities import Metric
-
-        self._client().log_batch(run_id, metrics=[Metric(*value) for value in values])
-
-    def _log_model(self, run_id: str, artifact: Path) -> None:
-        if not (artifact / "MLmodel").is_file():
-            raise Unavailable(f"there is no model in MLflow's format at {artifact.name}")
-        client = self._client()
-        digest = description.folder_digest(artifact)
-        if client.get_run(run_id).data.tags.get(description.MODEL_DIGEST_TAG) == digest:
-            return  # written over, it could be read half-way
-        client.log_artifacts(run_id, str(artifact), artifact_path=MODEL)
-        client.set_tag(run_id, description.MODEL_DIGEST_TAG, digest)
-
-    def _register(self, run_id: str, name: str, job_id: str) -> "ModelVersion":
+    def _register(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> Version:
         with self._finding_or_making:
-            return self._version_of(run_id, name) or self._make_version(run_id, name, job_id)
+            found = _version_of(client, run_id, name)
+            if found is not None:
+                return found
+            run = models.logged(client, run_id)
+            tags = {key: value for key, value in run.data.tags.items() if key.startswith(description.OUR_TAGS)}
+            return models.make_version(client, run, name, tags=tags | {description.JOB_TAG: job_id})
 
-    def _version_of(self, run_id: str, name: str) -> "ModelVersion | None":
-        made = [
-            version
-            for version in self._client().search_model_versions(f"run_id = '{run_id}'")
-            if version.name == name and version.status != "FAILED_REGISTRATION"
-        ]
-        return min(made, key=lambda version: int(version.version), default=None)
 
-    def _make_version(self, run_id: str, name: str, job_id: str) -> "ModelVersion":
-        client = self._client()
-        run = client.get_run(run_id)
-        if description.MODEL_DIGEST_TAG not in run.data.tags:
-            raise Unavailable(f"MLflow: the run {run_id} has no model to register")
-        self._registered_model(name)
-        tags = {key: value for key, value in run.data.tags.items() if key.startswith(description.OUR_TAGS)}
-        return client.create_model_version(
-            name,
-            source=f"{run.info.artifact_uri}/{MODEL}",
-            run_id=run_id,
-            tags=tags | {description.JOB_TAG: job_id},
-            await_creation_for=0,
-        )
+def _run_of(client: "MlflowClient", experiment: str, job_id: str) -> "Run | None":
+    runs = client.search_runs([experiment], filter_string=description.run_filter(job_id), max_results=1)
+    return runs[0] if runs else None
 
-    def _registered_model(self, name: str) -> None:
-        from mlflow.exceptions import MlflowException
 
-        try:
-            self._client().create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code not in {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}:
-                raise
+def _log_metrics(client: "MlflowClient", run_id: str, values: Sequence[description.MetricValue]) -> None:
+    from mlflow.entities import Metric
 
-    def _version(self, name: str, version: str) -> "ModelVersion":
-        return self._client().get_model_version(name, version)
+    client.log_batch(run_id, metrics=[Metric(*value) for value in values])
 
-    def _finish(self, run_id: str, status: str) -> None:
-        client = self._client()
-        if client.get_run(run_id).info.status != status:
-            client.set_terminated(run_id, status)
+
+def _version_of(client: "MlflowClient", run_id: str, name: str) -> Version | None:
+    made = [
+        Version(str(version.version), version.status)
+        for version in client.search_model_versions(f"run_id = '{run_id}'")
+        if version.name == name and version.status != models.FAILED
+    ]
+    return min(made, key=lambda version: int(version.number), default=None)
+
+
+def _version(client: "MlflowClient", name: str, number: str) -> Version:
+    return Version(number, client.get_model_version(name, number).status)
+
+
+def _finish(client: "MlflowClient", run_id: str, status: str) -> None:
+    if client.get_run(run_id).info.status != status:
+        client.set_terminated(run_id, status)

@@ -1,7 +1,8 @@
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from server.registry import local_store
-from server.registry.mlflow import MlflowRegistry, prepare_environment
+from server.registry.mlflow import prepare_environment
 from server.registry.registry import RunFacts
-from server.threads import Threads
+from tests.emulator.served import emulator
+from tests.server.registry.stores import WorkspaceStore
+
+pytest.register_assert_rewrite("tests.server.registry.contract")
 
 NOW = datetime(2026, 2, 6, 10, 0, 0, 250_000, tzinfo=UTC)
 
@@ -65,20 +69,16 @@ def data_dir(tmp_path: Path, created_database: Path) -> Path:
 
 
 @pytest.fixture
-def open_registry(data_dir: Path) -> Callable[..., MlflowRegistry]:
-    """Makes registries over one store, as one process after another would."""
-
-    def make(**over: float) -> MlflowRegistry:
-        return MlflowRegistry(
-            local_store.default_tracking_uri(data_dir), local_store.default_artifact_root(data_dir), Threads(4), **over
-        )
-
-    return make
-
-
-@pytest.fixture
-def registry(open_registry: Callable[..., MlflowRegistry]) -> MlflowRegistry:
-    return open_registry()
+async def workspace_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkspaceStore]:
+    """A workspace that the SDK finds in the environment, and nothing else there."""
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    # MLflow keeps the way to a run's artifacts by the run's id, for as long as the process lives
+    async with emulator(seed=str(tmp_path)) as databricks:
+        monkeypatch.setenv("DATABRICKS_HOST", databricks.url)
+        monkeypatch.setenv("DATABRICKS_TOKEN", databricks.token)
+        monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+        yield WorkspaceStore(databricks, monkeypatch)
 
 
 @pytest.fixture(scope="session")

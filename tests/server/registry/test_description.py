@@ -81,3 +81,7 @@ def test_a_folders_digest_follows_names_and_bytes(tmp_path: Path) -> None:
 )
 def test_the_reason_is_one_short_line_without_credentials(error: Exception, said: str) -> None:
     assert description.reason(error) == said
+
+
+def test_the_reason_is_without_what_is_to_be_hidden() -> None:
+    assert description.reason(OSError("a b c b"), {"b"}) == "a *** c ***"

@@ -1,0 +1,57 @@
+"""MLflow's own client: opened on first use, and called in threads, each call with an end."""
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+
+from server.domain.errors import Unavailable
+from server.registry import description
+from server.threads import Threads, heavy_import
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+NAME: Final = "MLflow"
+OPENING: Final = 45.0  # seconds: importing MLflow and creating its tables take three on an idle machine
+
+
+class Client:
+    """The client that `opening` makes, once. In seconds, `answer_within` bounds a call that asks for nothing else."""
+
+    def __init__(self, opening: "Callable[[], MlflowClient]", threads: Threads, answer_within: float) -> None:
+        self._opening = opening
+        self._threads = threads
+        self._answer_within = answer_within
+        self._lock = Lock()
+        self._opened: MlflowClient | None = None
+
+    async def call(
+        self,
+        action: "Callable[[MlflowClient, *Arguments], Result]",
+        *arguments: *Arguments,
+        within: float | None = None,
+        hidden: AbstractSet[str] = frozenset(),
+    ) -> Result:
+        """What `action` makes of the client; whatever goes wrong is `Unavailable`, without what is to stay `hidden`."""
+        try:
+            client = self._opened
+            if client is None:
+                client = await self._threads.run(self._client, within=OPENING, name=NAME)
+            return await self._threads.run(action, client, *arguments, within=within or self._answer_within, name=NAME)
+        except Unavailable:
+            raise
+        except Exception as error:  # MLflow lets errors of requests, SQLAlchemy and the file system through
+            # that Databricks' SDK has run out of time says nothing; the cause says why it could not be quicker
+            telling = error.__cause__ if isinstance(error, TimeoutError) and error.__cause__ else error
+            raise Unavailable(f"{NAME}: {description.reason(telling, hidden)}") from error
+
+    def _client(self) -> "MlflowClient":
+        with self._lock:
+            if self._opened is None:
+                with heavy_import():
+                    self._opened = self._opening()
+            return self._opened
