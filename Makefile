@@ -29,6 +29,13 @@ demo: $(VENV)/.runtime graphiql $(if $(filter chatterbot,$(DATA)),$(CHATTERBOT))
 serve: $(VENV)/.runtime graphiql ## Start the server alone
 	@$(PY) -m server serve
 
+.PHONY: demo-databricks
+demo-databricks: $(VENV)/.dev ## The same through FMAPI and AI Runtime, in an emulated Databricks workspace
+	@$(PY) -m tests.emulator.demo
+
+.PHONY: llm
+llm: $(VENV)/.llm ## Install what fine-tunes language models on this machine [TORCH=cpu|cu130|auto|…]
+
 .PHONY: mlflow-ui
 mlflow-ui: $(UV) ## Browse the runs and models in MLflow's own pages, installed beside everything else [PORT=5000]
 	@version=$$(sed -n 's/^mlflow-skinny==\([0-9.]*\).*/\1/p' requirements.lock); \
@@ -56,7 +63,7 @@ test: $(VENV)/.dev graphiql ## Run all tests [PG_BIN=folder with the programs of
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run the tests that take seconds: without a database, a training, MLflow or a browser
-	@$(PY) -m pytest -n 2 -m "not database and not e2e" $(addprefix --ignore=tests/,server/registry server/trainers browser)
+	@$(PY) -m pytest -n 2 -m "not database and not e2e" $(addprefix --ignore=tests/,server/registry server/trainers browser wire)
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.dev ## Run the tests that start, stop and kill the real program [PG_BIN=folder]
@@ -65,6 +72,14 @@ test-e2e: $(VENV)/.dev ## Run the tests that start, stop and kill the real progr
 .PHONY: test-large
 test-large: $(VENV)/.dev ## Take a sheet of 100,000 pairs through the real program, to a trained model
 	@$(PY) -m tests.large
+
+.PHONY: test-wire
+test-wire: $(VENV)/.dev $(VENV)/.genai ## Run Databricks' own clients against the emulated workspace
+	@TUNEGRAPH_GENAI_PYTHON="$(CURDIR)/$(VENV)/genai/bin/python" $(PY) -m pytest tests/wire
+
+.PHONY: test-llm
+test-llm: $(VENV)/.dev $(VENV)/.llm ## Fine-tune a tiny language model, on this machine and as AI Runtime would [TORCH=cpu]
+	@$(PY) -m pytest -m llm tests/server/trainers
 
 .PHONY: differential
 differential: $(VENV)/.dev ## Ask the API and its oracle the same generated questions [N=20000 SEED=1]
@@ -99,6 +114,10 @@ lock: $(UV) ## Resolve pyproject.toml into the locks again
 		pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		pyproject.toml --group dev -o requirements-dev.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra llm --no-emit-package torch --constraint requirements-dev.lock pyproject.toml -o requirements-llm.lock
+	@echo 'databricks_genai==1.1.8' | $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 - -o tests/wire/requirements-genai.lock
 
 .PHONY: clean
 clean: ## Remove what was installed and what the tools keep; the data of servers stays
@@ -127,6 +146,27 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.python | $(UV)
 	@$(SYNC) requirements-dev.lock
 	@$(PY) -m compileall -q server schema
 	@touch $(VENV)/.runtime $@
+
+# Which build of PyTorch fits is a matter of the machine, so it is not in the lock. uv finds a build by its name; wheels
+# of one's own, which pip was told of, go first.
+$(VENV)/.llm: requirements-llm.lock $(VENV)/.runtime | $(UV)
+	@echo 'Installing PyTorch and what fine-tunes language models'
+	@torch=$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml); \
+	wheel="torch-$${torch#*==}*-$$($(PY) -c 'import sys; print("cp%d%d" % sys.version_info[:2])')-*.whl"; \
+	set -- --torch-backend $(or $(TORCH),cpu); \
+	for folder in $(if $(TORCH),,$(PIP_FIND_LINKS)); do \
+		if ls "$$folder"/$$wheel >/dev/null 2>&1; then set -- --find-links "$$folder"; fi; \
+	done; \
+	$(UV) pip install --quiet --python $(PY) "$$@" "$$torch"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements-llm.lock
+	@touch $@
+
+# Its pins clash with ours.
+$(VENV)/.genai: tests/wire/requirements-genai.lock $(VENV)/.python | $(UV)
+	@echo "Installing Databricks' own client for FMAPI, in an environment of its own"
+	@$(UV) venv --quiet --allow-existing --python $(PY) $(VENV)/genai
+	@$(UV) pip sync --quiet --python $(VENV)/genai/bin/python --require-hashes --compile-bytecode $<
+	@touch $@
 
 # A Python may be there under a numbered name only.
 FIND_PYTHON := for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \

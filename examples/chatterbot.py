@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]  # no type information is published for it
+import yaml
 
 PACKAGE = "chatterbot_corpus"
 MISSING = """\

@@ -1,19 +1,32 @@
 """Every setting, read once from the environment when the program starts and handed down."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.domain.status import TrainerKind
+
+VOLUME: Final = re.compile(r"/Volumes/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+)*/?")
 
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _volume(path: str) -> str:
+    if not VOLUME.fullmatch(path):
+        raise ValueError("must be like /Volumes/catalog/schema/volume or a folder in it")
+    return path.rstrip("/")
+
+
+def _listed(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -46,13 +59,39 @@ class Settings(BaseSettings):
     statement_timeout: float = Field(15.0, gt=0, description="Seconds after which a read is given up.")
     trainer: TrainerKind = Field(TrainerKind.LOCAL, description="Who trains when a job names no trainer.")
     local_slots: int = Field(1, ge=1, le=64, description="How many local trainings run at once; the rest wait in line.")
+    databricks_volume: Annotated[str, AfterValidator(_volume)] | None = Field(
+        None,
+        description="The folder in a Unity Catalog volume where training files go: `/Volumes/catalog/schema/volume/…`."
+        " With it, FMAPI and AI_RUNTIME train in the workspace that the variables of Databricks' own SDK name.",
+    )
+    databricks_folder: str = Field(
+        "/Shared/tunegraph", pattern="^/", description="The workspace folder for experiments and training scripts."
+    )
+    databricks_alias: str = Field(
+        "champion", pattern=r"^[A-Za-z0-9_-]{1,255}$", description="The alias that a newly registered version gets."
+    )
+    ai_runtime_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        ("meta-llama/Llama-3.2-1B-Instruct", "meta-llama/Llama-3.2-3B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct"),
+        description="The models that AI_RUNTIME offers, separated by commas.",
+    )
+    ai_runtime_secrets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (),
+        description="Variables of AI_RUNTIME trainings whose values Databricks keeps, separated by commas:"
+        " `HF_TOKEN=scope/key`.",
+    )
+    local_llms: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (),
+        description="The language models that LOCAL offers after `make llm`: folders, or ids of the Hugging Face hub,"
+        " separated by commas.",
+    )
     lease: float = Field(
         30.0, gt=1, description="Seconds for which a replica holds a job while it works on it; then another takes over."
     )
     mlflow_tracking_uri: str | None = Field(
         None,
         repr=False,
-        description="Where MLflow keeps runs and models; by default SQLite under the data folder.",
+        description="Where MLflow keeps runs and models, `databricks` for a workspace;"
+        " by default SQLite under the data folder.",
     )
     registration_timeout: float = Field(
         600.0, gt=0, description="Seconds after the end of a training until registering its model is given up."
@@ -94,4 +133,6 @@ def unknown(names: Iterable[str]) -> list[str]:
 def _shown(default: object) -> str:
     if default is None:
         return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
     return str(default.value) if isinstance(default, Enum) else str(default)

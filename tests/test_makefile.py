@@ -189,13 +189,21 @@ def test_a_migration_wants_to_be_described(project: Project) -> None:
 
 def test_continuous_integration_runs_the_commands_of_the_readme() -> None:
     script = (CHECKOUT / ".ci" / "run").read_text().splitlines()
-    assert [line for line in script if line.startswith("make ")] == ["make check", "make test"]
+    assert [line for line in script if line.startswith("make ")] == ["make check", "make test", "make test-wire"]
     assert "set -euo pipefail" in script
 
 
 def test_locks_hold_names_versions_and_hashes_but_no_addresses() -> None:
     locks = [*CHECKOUT.glob("*.lock"), *CHECKOUT.glob(".ci/*.lock"), *CHECKOUT.glob("examples/*.lock")]
-    assert {lock.name for lock in locks} >= {"requirements.lock", "requirements-dev.lock", "uv.lock", "chatterbot.lock"}
+    locks += CHECKOUT.glob("tests/wire/*.lock")
+    assert {lock.name for lock in locks} >= {
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-llm.lock",
+        "requirements-genai.lock",
+        "uv.lock",
+        "chatterbot.lock",
+    }
     for lock in locks:
         text = lock.read_text()
         assert "://" not in text, lock

@@ -123,7 +123,7 @@ class Jobs:
         await self._check_sheet(asked.training_sheet_id)
         values = {
             "trainer": kind.value,
-            "total_epochs": trainer.total_epochs(asked.training_config),
+            "total_epochs": trainer.total_epochs(asked.base_model, asked.training_config),
             "created_by": caller.name,
             "input_digest": digest if asked.client_mutation_id is not None else None,
             **_asked_for(asked),

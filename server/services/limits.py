@@ -11,6 +11,7 @@ class Limits:
     """All in seconds.
 
     `lease`: how long a replica holds a job without renewing its claim. `trainer`, `logs`, `registry`: one call.
+    `submitting`: a submission, with the upload of the files.
     `opening`: making an MLflow run, which only one replica may do at a time. `cancelling`: from the request until a
     trainer that does not confirm is left alone. `registering`: from the end of the training until registering the model
     is given up. `first_retry` doubles up to `longest_retry`. `out_of_sight`: how long a run that this process can't see
@@ -19,6 +20,7 @@ class Limits:
 
     lease: float = 30.0
     trainer: float = 30.0
+    submitting: float = 600.0
     logs: float = 10.0
     registry: float = 180.0
     opening: float = 60.0

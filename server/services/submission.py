@@ -76,7 +76,7 @@ async def _start(runtime: Runtime, trainer: Trainer, claim: Claim) -> TrainerJob
         dataset_digest=dataset.digest,
         register_as=asked.register_as,
     )
-    return await answer(trainer.submit(request), of=name(trainer.kind), within=runtime.limits.trainer)
+    return await answer(trainer.submit(request), of=name(trainer.kind), within=runtime.limits.submitting)
 
 
 async def _record(runtime: Runtime, claim: Claim, run: TrainerJobId) -> None:

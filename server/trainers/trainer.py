@@ -129,7 +129,7 @@ class Trainer(Protocol):
         """
         ...
 
-    def total_epochs(self, config: Mapping[str, Any]) -> int | None:
+    def total_epochs(self, base_model: str, config: Mapping[str, Any]) -> int | None:
         """How many epochs a run with this (valid) configuration has, when that is known beforehand."""
         ...
 

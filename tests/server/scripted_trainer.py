@@ -101,7 +101,7 @@ class ScriptedTrainer:
         if config.get("epochs", 1) == 0:
             raise InvalidInput("epochs: must be at least 1", ("input", "trainingConfig", "epochs"))
 
-    def total_epochs(self, config: Mapping[str, Any]) -> int | None:
+    def total_epochs(self, base_model: str, config: Mapping[str, Any]) -> int | None:  # noqa: ARG002  (the port's)
         epochs: int | None = config.get("epochs")
         return epochs
 

@@ -177,7 +177,7 @@ async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> As
     """`changes` are those of the limits; `first_step`, `pairs` and the `scripted` trainer beside them."""
     first_step, pairs = changes.pop("first_step", 0.0), changes.pop("pairs", PAIRS)
     trainer: ScriptedTrainer = changes.pop("scripted", None) or ScriptedTrainer()
-    limits = Limits(**{"trainer": 5.0, **changes})
+    limits = Limits(**{"trainer": 5.0, "submitting": 5.0, **changes})
     registry = ScriptedRegistry()
     async with opened(database_url) as opened_desk, own_engine(database_url) as engine, Bus(database_url) as bus:
         desk = replace(opened_desk, engine=engine, curation=Curation(engine))

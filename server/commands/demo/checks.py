@@ -23,11 +23,11 @@ def checks(facts: Facts, answers: Sequence[Answer], scenario: Scenario, *, asked
     times = f"{scenario.times_chance:g} times chance" if scenario.times_chance > 1 else "chance"
     return [
         Check("the job has SUCCEEDED", job["status"] == "SUCCEEDED"),
-        Check("its loss fell", _fell(facts)),
+        Check("its loss fell", loss_fell(facts)),
         Check(f"its validation accuracy is above {times}", _exceeds(facts.accuracy, facts.chance, scenario)),
         Check("… and above the untrained model's", _exceeds(facts.accuracy, facts.untrained)),
         Check("its model has a registered version", bool(job["ucModelName"] and job["ucModelVersion"])),
-        Check("its lineage is complete, down to each pair", _complete(facts)),
+        Check("its lineage is complete, down to each pair", lineage_is_complete(facts)),
         Check("the trained model answers", len(answers) == asked and all(answer.given for answer in answers)),
     ]
 
@@ -40,13 +40,14 @@ def _exceeds(accuracy: float | None, than: float | None, scenario: Scenario | No
     return accuracy > than
 
 
-def _fell(facts: Facts) -> bool:
+def loss_fell(facts: Facts) -> bool:
+    """Whether the model learned what it was trained on."""
     losses = [facts.at_step(step).get("train_loss") for step in facts.steps]
     known = [loss for loss in losses if loss is not None and math.isfinite(loss)]
     return len(known) > 1 and known[-1] < known[0]
 
 
-def _complete(facts: Facts) -> bool:
+def lineage_is_complete(facts: Facts) -> bool:
     """Every pair is there once, in file order with its digest, and the sums agree."""
     job, lineage = facts.job, facts.job["lineage"]
     if lineage is None:

@@ -71,7 +71,7 @@ async def create(client: Client, training_sheet_id: str, scenario: Scenario) -> 
                 "trainingSheetId": training_sheet_id,
                 "modelName": scenario.model_name,
                 "baseModel": scenario.base_model,
-                "trainer": "LOCAL",
+                "trainer": scenario.trainer,
                 "registerToUc": True,
                 "ucCatalog": scenario.catalog,
                 "ucSchema": scenario.schema,

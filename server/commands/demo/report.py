@@ -35,10 +35,12 @@ def learning(console: Console, facts: Facts) -> None:
         "train accuracy": "right",
         "validation accuracy": "right",
     }
-    table = _table("The training", "epoch", **right)
-    table.add_row("chance", "", "", percent(facts.chance), percent(facts.chance), style="dim")
+    table = _table("The training", "epoch" if facts.chance is not None else "step", **right)
+    if facts.chance is not None:
+        table.add_row("chance", "", "", percent(facts.chance), percent(facts.chance), style="dim")
     shown = _thinned([step for step in facts.steps if step != UNTRAINED_STEP])
-    for step in [UNTRAINED_STEP, *shown]:
+    untrained = [UNTRAINED_STEP] if UNTRAINED_STEP in facts.steps else []
+    for step in untrained + shown:
         values = facts.at_step(step)
         table.add_row(
             "untrained" if step == UNTRAINED_STEP else str(step),

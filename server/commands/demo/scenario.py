@@ -18,6 +18,7 @@ class Scenario:
     target: Target
     model_name: str
     times_chance: float
+    trainer: str = "LOCAL"
     base_model: str = "local/retriever-base"
     catalog: str = "main"
     schema: str = "tunegraph"

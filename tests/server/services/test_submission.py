@@ -65,7 +65,7 @@ async def test_a_trainer_that_can_not_be_searched_is_not_given_the_job_again(wor
 
 
 async def test_a_trainer_that_hangs_is_given_up_in_time(database_url: str, tmp_path: Path) -> None:
-    async with opened_workshop(database_url, tmp_path, trainer=0.05) as workshop:
+    async with opened_workshop(database_url, tmp_path, submitting=0.05) as workshop:
         job_id = await workshop.create()
         workshop.trainer.fault("submit", hang=True)
         await workshop.poll()
