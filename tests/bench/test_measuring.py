@@ -10,7 +10,7 @@ from tests.bench import cpu
 from tests.bench.harness import ratio
 from tests.bench.reads import canonical, count_fields, difference
 
-BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
+BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}]); print('done', flush=True); input()"
 
 
@@ -53,7 +53,7 @@ def test_the_time_of_a_child_that_has_ended_counts() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"done\n"
-        assert cpu.cpu_seconds(psutil.Process(process.pid)) >= 0.2
+        assert cpu.cpu_seconds(psutil.Process(process.pid)) >= 0.2  # the system counts in ticks of 10 ms, several times
         process.communicate(b"\n")
 
 
