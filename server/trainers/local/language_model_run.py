@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from server.domain.status import RunState
 from server.trainers.bundle import hyperparameters, train
-from server.trainers.bundle import progress as bundle_progress
-from server.trainers.local.run import Progress, Result, Run
+from server.trainers.bundle.progress import Point, Progress
+from server.trainers.local.run import Result, Run
 from server.trainers.trainer import MetricPoint
 
 
@@ -18,9 +18,8 @@ def outcome(run: Run, stop: Callable[[], bool], slots: int) -> Result:
     draft = run.model.with_name(".model")
     shutil.rmtree(draft, ignore_errors=True)
 
-    def tell(progress: bundle_progress.Progress, point: bundle_progress.Point | None) -> None:
-        far = Progress(progress.epoch, progress.epochs, progress.percent, progress.tokens, progress.seconds)
-        run.tell(far, None if point is None else MetricPoint(point.step, point.at, point.renamed()))
+    def tell(progress: Progress, point: Point | None) -> None:
+        run.tell(progress, None if point is None else MetricPoint(point.step, point.at, point.renamed()))
 
     try:
         request = hyperparameters.parsed(run.request(), run.folder)

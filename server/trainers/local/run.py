@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from server.domain.status import RunState
+from server.trainers.bundle.progress import Progress
 from server.trainers.trainer import MetricPoint, TrainingRequest
 
 LOG_TAIL = 8_192  # bytes
@@ -33,17 +34,6 @@ class Result:
     message: str | None = None
     custom_metrics: Mapping[str, Any] | None = None
     training_duration_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: epochs done of all, percent of the whole, tokens seen."""
-
-    epoch: int
-    epochs: int
-    percent: int
-    tokens: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from typing import IO
 import psutil
 
 from server.domain.status import RunState
+from server.trainers.bundle.progress import Progress
 from server.trainers.local import configuration, language_model_run
 from server.trainers.local.children import NO_SLOT
-from server.trainers.local.run import SLOTS, Holder, Progress, Result, Run, held
+from server.trainers.local.run import SLOTS, Holder, Result, Run, held
 from server.trainers.trainer import MetricPoint
 
 ATTEMPTS = 20

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from server.domain.status import RunState
-from server.trainers.local.run import Progress, Result, Run, is_held, queued, write_whole
+from server.trainers.bundle.progress import Progress
+from server.trainers.local.run import Result, Run, is_held, queued, write_whole
 from server.trainers.trainer import MetricPoint
 from tests.server.trainers.bench import Bench
 
