@@ -94,15 +94,14 @@ class Execution:
                 lambda compiler: compiler.query(operation.definition),
             )
             values = plan.filled(request)
+            if not plan.answers:
+                return None
+            data = await plan.run(context.services.database.reads, values)
         except GraphQLError:
             return None
-        if not plan.answers:
-            return None
-        try:
-            data = await plan.run(context.services.database.reads, values) or b"null"
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
             return failed(error, executed=True)
-        return Answer(b'{"data":%b}' % data)
+        return Answer(b'{"data":%b}' % (data or b"null"))
 
     async def _executed(self, prepared: Prepared, context: Context) -> Answer:
         """The answer of graphql-core. Introspection takes long, and stays beside the event loop."""

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from schema.errors import UNEXPECTED, masked, refusal_as_error
+from schema.reads import plans
 from schema.reads.arguments import BadArgument
+from schema.reads.plans import Plan
 from server.domain.errors import InvalidInput, NotFound
 from tests.schema.conftest import Api, opened
 from tests.schema.world import RICH, World
@@ -57,6 +59,20 @@ async def test_a_failure_inside_a_compiled_query_is_one_masked_error_too(own: Ap
     assert answer == {"data": None, "errors": [{"message": UNEXPECTED, "extensions": {"code": "INTERNAL_ERROR"}}]}
     [entry] = logs
     assert 'relation "templates" does not exist' in str(entry["exc_info"])
+
+
+@pytest.mark.database
+async def test_a_query_that_can_not_be_compiled_is_a_masked_error_too(
+    own: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_compiler(*_: object) -> Plan:
+        raise TypeError("values of ours became binds: secret")
+
+    monkeypatch.setattr(plans, "compile_plan", broken_compiler)
+    with capture_logs() as logs:
+        answer = await own.execute("{ sheets { totalCount } }")
+    assert answer == {"data": None, "errors": [{"message": UNEXPECTED, "extensions": {"code": "INTERNAL_ERROR"}}]}
+    assert "secret" in str(logs[0]["exc_info"])
 
 
 @pytest.mark.database
