@@ -4,10 +4,10 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
-from schema.mutation import Mutation
-from schema.query import Query
-from schema.resolve import attach
-from schema.subscription import Subscription
+from schema.reads.resolve import attach
+from schema.roots.mutation import Mutation
+from schema.roots.query import Query
+from schema.roots.subscription import Subscription
 from schema.types.scalars import definitions
 
 
@@ -22,7 +22,7 @@ def declare() -> strawberry.Schema:
 
 
 def build() -> GraphQLSchema:
-    """The schema, ready to execute operations with a `schema.context.Context`."""
+    """The schema, ready to execute operations with a `schema.reads.context.Context`."""
     schema = declare()._schema  # noqa: SLF001  (Strawberry has no public way to its graphql-core schema)
     attach(schema)
     return schema

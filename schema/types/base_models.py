@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from schema.context import Info
+from schema.reads.context import Info
 from schema.types.enums import TrainerKind
 
 

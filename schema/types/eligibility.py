@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import strawberry
 
-from schema.context import Info
-from schema.errors import refusal_as_error
+from schema.execution.errors import refusal_as_error
+from schema.reads.context import Info
 from schema.types.exclusions import ExclusionCount, exclusion_counts
 
 DEFAULT_SPLIT = 0.8

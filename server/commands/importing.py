@@ -9,8 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from server import logs
 from server.commands import database, running
 from server.domain.caller import LOCAL
-from server.services.import_target import Target
-from server.services.importing import ImportReport, import_file
+from server.imports.import_file import ImportReport, import_file
+from server.imports.target import Target
 from server.settings import Settings
 from server.storage.database import connect
 

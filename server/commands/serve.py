@@ -13,12 +13,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from schema.endpoint import routes
-from server import logs, poller
+from schema.transport.endpoint import routes
+from server import logs
 from server.app import create_app
+from server.assembly import open_services
 from server.commands import database, listener, running, stopping
+from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
-from server.services.assembly import open_services
 from server.settings import Settings
 from server.storage import health
 

@@ -7,7 +7,7 @@ import structlog
 
 from server.domain.errors import Unavailable
 from server.domain.status import TrainerKind
-from server.services.calls import answer
+from server.reconciler.calls import answer
 from server.trainers.trainer import BaseModel, Trainer
 
 FRESH = 300.0  # seconds for which an answer is good

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from server.bus import Bus
 from server.domain.errors import NotFound
 from server.domain.examples import unstorable_text
 from server.domain.status import TERMINAL
-from server.events import Bus
 from server.storage import events, jobs
 from server.storage.jobs import Standing
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.bus import Bus
 from server.domain import examples, ids
 from server.domain.caller import Caller
 from server.domain.errors import Conflict, InvalidTransition, NoEligiblePairs, NotFound
 from server.domain.gates import Verdict
 from server.domain.split import Split
 from server.domain.status import EventType, JobStatus, TrainerKind
-from server.events import Bus
+from server.reconciler.reconciler import Reconciler
 from server.services import inputs, job_input
 from server.services.eligibility import Eligibility, Selection
 from server.services.job_input import CreateJob
-from server.services.reconcile import Reconciler
 from server.storage import jobs, pairs
 from server.storage.events import Entry
 from server.storage.jobs import Standing

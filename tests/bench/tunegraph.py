@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from unittest import mock
 
-from server import poller
 from server.commands import serve
+from server.reconciler import poller
 from server.settings import Settings
 
 HEAVY = ("mlflow", "databricks.sdk", "sklearn")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schema.query import TYPES
+from schema.roots.query import TYPES
 from server.domain.ids import Kind
 from tests.differential import curated, data, trained
 from tests.schema.conftest import Api

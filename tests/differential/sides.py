@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLSchema
 
-from schema.documents import Refusal
+from schema.execution.documents import Refusal
 from tests.differential.compare import Difference, difference
 from tests.differential.operations import Document, Request, sdl
 from tests.oracle.oracle import Oracle

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from examples import chatterbot
-from server.services import import_lines
+from server.imports.lines import parse
 
 GREETINGS = """\
 categories:
@@ -76,7 +76,7 @@ def test_the_program_writes_a_file_that_the_import_reads(
     assert chatterbot.main([str(out)]) == 0
     written = out.read_bytes().splitlines()
     assert [json.loads(each) for each in written] == chatterbot.lines(corpus)
-    read = [import_lines.parse(each) for each in written]
+    read = [parse(each) for each in written]
     assert [(each.item_ref, each.status) for each in read] == [
         ("coffee-1", "LABELED"),
         ("coffee-2", "LABELED"),

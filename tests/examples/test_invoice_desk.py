@@ -7,8 +7,7 @@ import pytest
 
 from server.domain import examples, gates
 from server.domain.gates import DataUse, PairStatus, Uses, Verdict
-from server.services import import_lines
-from server.services.import_lines import Example
+from server.imports.lines import Example, parse
 
 FILE = Path(__file__).parents[2] / "examples" / "invoice_desk.jsonl"
 ORDER = (
@@ -34,7 +33,7 @@ def lines() -> list[bytes]:
 @pytest.fixture(scope="module")
 def pairs(lines: list[bytes]) -> dict[str, Example]:
     """By item; reading them is the import's own work, so a line that it refuses fails every test here."""
-    read = [import_lines.parse(line) for line in lines]
+    read = [parse(line) for line in lines]
     return {pair.item_ref: pair for pair in read if pair.item_ref}
 
 

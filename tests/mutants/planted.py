@@ -7,8 +7,8 @@ from typing import Final
 SELECTION, ARGUMENTS = "schema/reads/selection.py", "schema/reads/arguments.py"
 COMPILER, CONNECTIONS = "schema/reads/compiler.py", "schema/reads/connections.py"
 CURSORS, RENDER = "schema/reads/cursors.py", "schema/reads/render.py"
-VARIABLES = "schema/variables.py"
-QUERY, CURATION = "schema/query.py", "schema/types/curation.py"
+VARIABLES = "schema/execution/variables.py"
+QUERY, CURATION = "schema/roots/query.py", "schema/types/curation.py"
 JOBS, METRICS = "schema/types/jobs.py", "schema/types/metrics.py"
 
 

@@ -13,13 +13,13 @@ from asyncpg.connection import LoggedQuery
 from graphql import GraphQLSchema
 
 from schema.api import build
-from schema.context import Context
-from schema.documents import Refusal
-from schema.execution import Answer, Execution, refused
+from schema.execution.documents import Refusal
+from schema.execution.operations import Answer, Execution, refused
+from schema.reads.context import Context
 from schema.reads.plans import Plans
+from server.assembly import Services
+from server.bus import Bus
 from server.domain.caller import LOCAL
-from server.events import Bus
-from server.services.assembly import Services
 from server.services.base_models import BaseModels
 from server.services.curation import Curation
 from server.services.eligibility import Eligibility

@@ -20,13 +20,13 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 
-from schema.endpoint import routes
-from schema.timing import Timing
+from schema.transport.endpoint import routes
+from schema.transport.timing import Timing
+from server.assembly import Services
+from server.bus import Bus
 from server.domain import channels
 from server.domain.caller import Caller
 from server.domain.status import EventType, JobStatus
-from server.events import Bus
-from server.services.assembly import Services
 from server.services.base_models import BaseModels
 from server.services.curation import Curation
 from server.services.following import Following

@@ -41,7 +41,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 def test_json_is_one_object_a_line_with_what_is_bound() -> None:
     stream = configured(log_format="json")
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
-        structlog.get_logger("server.poller").info("job moved", job="job_1", to="RUNNING")
+        structlog.get_logger("server.reconciler.poller").info("job moved", job="job_1", to="RUNNING")
     (line,) = lines(stream)
     assert line.pop("timestamp")
     assert line == {
@@ -50,7 +50,7 @@ def test_json_is_one_object_a_line_with_what_is_bound() -> None:
         "to": "RUNNING",
         "request_id": "r-1",
         "level": "info",
-        "logger": "server.poller",
+        "logger": "server.reconciler.poller",
     }
 
 
@@ -105,7 +105,7 @@ def test_less_than_the_level_is_not_logged() -> None:
 
 def test_the_console_is_for_people_and_has_no_colours_in_a_file() -> None:
     stream = configured(log_format="console")
-    structlog.get_logger("server.poller").info("job moved", job="job_1")
+    structlog.get_logger("server.reconciler.poller").info("job moved", job="job_1")
     assert "job moved" in stream.getvalue()
     assert "job=job_1" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()

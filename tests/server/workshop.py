@@ -10,17 +10,17 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from server import poller
+from server.bus import Bus
 from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
-from server.events import Bus
+from server.reconciler import poller
+from server.reconciler.mlflow_mirror import Mirror
+from server.reconciler.outcomes import Runtime
+from server.reconciler.reconciler import Reconciler
+from server.reconciler.timeouts import Limits
 from server.services.curation import Curation
 from server.services.eligibility import Eligibility
 from server.services.jobs import CreateJob, Jobs
-from server.services.limits import Limits
-from server.services.mirror import Mirror
-from server.services.reconcile import Reconciler
-from server.services.runtime import Runtime
 from server.storage import claims
 from server.storage.claims import Claim
 from server.storage.migrations import driver_url

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.services.import_target import Target
+from server.imports.target import Target
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "invoice_desk.jsonl"
 NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 ME = "/api/2.0/preview/scim/v2/Me"
 STARTING = """
 import sys
-import server.__main__, server.services.assembly, server.databricks.workspace
-import server.trainers.fmapi.trainer, server.trainers.model_versions, server.trainers.mlflow_runs
+import server.__main__, server.assembly, server.databricks.workspace
+import server.trainers.databricks.fmapi.trainer
+import server.trainers.databricks.model_versions, server.trainers.databricks.mlflow_runs
 sys.exit([name for name in sys.modules if name.split(".")[0] == "databricks"] != [])
 """
 LOST: list[dict[str, Any]] = [

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from server.bus import Bus
 from server.domain.errors import Conflict, InvalidInput, NoEligiblePairs, NotFound
 from server.domain.gates import PairStatus, Verdict
 from server.domain.status import TrainerKind
-from server.events import Bus
 from server.services.eligibility import Eligibility
 from server.services.jobs import CREATES_AT_ONCE, Jobs
 from tests.server.services.desk import ANNA, BEN, DEADLINE, NUL, SURROGATE, pair, refusal

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from server import poller
 from server.domain.errors import InvalidInput, InvalidTransition, NotFound
 from server.domain.status import JobStatus, RunState
+from server.reconciler import poller
 from tests.server.scripted_trainer import away, point
 from tests.server.services.desk import ANNA, BEN, NUL, refusal
 from tests.server.workshop import Workshop, opened_workshop, succeed

@@ -1,0 +1,1 @@
+"""The three roots of the schema: what may be asked, done and followed."""

@@ -1,0 +1,106 @@
+"""The services of one server, put together from its settings: the only place that chooses adapters."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from server.bus import Bus
+from server.databricks.workspace import Workspace
+from server.domain.status import TrainerKind
+from server.reconciler.mlflow_mirror import Mirror
+from server.reconciler.outcomes import Runtime
+from server.reconciler.reconciler import Reconciler
+from server.reconciler.timeouts import Limits
+from server.registry.databricks import DatabricksRegistry
+from server.registry.local_store import default_artifact_root, default_tracking_uri
+from server.registry.mlflow import MlflowRegistry
+from server.registry.registry import ModelRegistry
+from server.services.base_models import BaseModels
+from server.services.curation import Curation
+from server.services.eligibility import Eligibility
+from server.services.following import Following
+from server.services.jobs import Jobs
+from server.settings import Settings
+from server.storage.database import Database, connect
+from server.threads import Threads
+from server.trainers.databricks.ai_runtime.trainer import AiRuntimeTrainer
+from server.trainers.databricks.fmapi.trainer import FmapiTrainer
+from server.trainers.local.trainer import LocalTrainer
+from server.trainers.trainer import Trainer
+
+DATABRICKS = "databricks"  # MLflow's name for the workspace of the environment
+BLOCKING_CALLS = 8  # at once, over all libraries that block
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What lives as long as the server."""
+
+    database: Database
+    bus: Bus
+    reconciler: Reconciler
+    jobs: Jobs
+    curation: Curation
+    eligibility: Eligibility
+    following: Following
+    base_models: BaseModels
+
+
+def _trainers(settings: Settings) -> Mapping[TrainerKind, Trainer]:
+    """Those of Databricks need a volume to put training files in."""
+    trainers: dict[TrainerKind, Trainer] = {
+        TrainerKind.LOCAL: LocalTrainer(
+            settings.data_dir, slots=settings.local_slots, language_models=settings.local_llms
+        )
+    }
+    if settings.databricks_volume is not None:
+        workspace = Workspace()
+        volume, folder, alias = settings.databricks_volume, settings.databricks_folder, settings.databricks_alias
+        trainers[TrainerKind.FMAPI] = FmapiTrainer(workspace, volume=volume, folder=folder, alias=alias)
+        trainers[TrainerKind.AI_RUNTIME] = AiRuntimeTrainer(
+            workspace,
+            volume=volume,
+            folder=folder,
+            alias=alias,
+            models=settings.ai_runtime_models,
+            secrets=settings.ai_runtime_secrets,
+        )
+    return trainers
+
+
+def _registry(settings: Settings) -> ModelRegistry:
+    """That of Databricks has a workspace of its own, so that calls of it that hang hold up no trainer."""
+    if settings.mlflow_tracking_uri == DATABRICKS:
+        return DatabricksRegistry(Workspace(), settings.databricks_folder, settings.databricks_alias)
+    return MlflowRegistry(
+        settings.mlflow_tracking_uri or default_tracking_uri(settings.data_dir),
+        default_artifact_root(settings.data_dir),
+        Threads(BLOCKING_CALLS),
+    )
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]:
+    """Open all services on a migrated database, and close them in the opposite order."""
+    limits = Limits(lease=settings.lease, registering=settings.registration_timeout)
+    trainers = _trainers(settings)
+    registry = _registry(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            connect(url, connections=settings.database_connections, statement_timeout=settings.statement_timeout)
+        )
+        engine = database.engine
+        bus = await stack.enter_async_context(Bus(url))
+        runtime = Runtime(engine, trainers, Mirror(engine, registry, limits), settings.data_dir / "exports", limits)
+        reconciler = await stack.enter_async_context(Reconciler(runtime))
+        eligibility = Eligibility(engine)
+        yield Services(
+            database=database,
+            bus=bus,
+            reconciler=reconciler,
+            jobs=Jobs(engine, bus, reconciler, eligibility, default_trainer=settings.trainer),
+            curation=Curation(engine),
+            eligibility=eligibility,
+            following=Following(engine, bus),
+            base_models=BaseModels(trainers),
+        )

@@ -1,0 +1,1 @@
+"""What trains in a Databricks workspace: FMAPI, its successor AI Runtime, and what both need there."""

@@ -1,0 +1,78 @@
+"""What was seen of a run, put together as the port has it: pure, after all requests."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from server.domain.status import RunState
+from server.trainers.bundle.tracking import ERROR_CODE_TAG, ERROR_TAG
+from server.trainers.databricks.ai_runtime import states
+from server.trainers.databricks.ai_runtime.metrics import Reading, Snapshot
+from server.trainers.databricks.ai_runtime.states import Json, Status
+from server.trainers.trainer import Observation, TrainerEvent
+
+ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+WAITING, ASSIGNED = "WAITING_FOR_GPU", "GPU_ASSIGNED"
+
+
+def made(run: Json, status: Status, output: Json, seen: Snapshot | None, reading: Reading) -> Observation:
+    """The observation of a run, without what others know of it."""
+    failed, ended = status.state is RunState.FAILED, status.state in ENDED
+    seconds = _seconds(states.task(run)) if ended else None
+    epochs = None if seen is None else seen.epochs
+    return Observation(
+        state=status.state,
+        word=status.word,
+        progress_percent=None if seen is None else seen.percent,
+        current_epoch=epochs if status.state is RunState.SUCCEEDED else None if seen is None else seen.current_epoch,
+        total_epochs=epochs,
+        points=reading.points,
+        tokens_processed=None if seen is None else seen.tokens,
+        training_duration_seconds=seconds,
+        custom_metrics=_custom(run, seen, seconds) if ended else {},
+        estimated_end=reading.estimated_end,
+        error_code=status.code if failed else None,
+        message=_reason(status, output, seen) if failed else status.message,
+    )
+
+
+def events(run: Json, status: Status, told: str | None, after: int) -> Sequence[TrainerEvent]:
+    """What a person wants to know of the wait for a GPU, each once: that it has begun, and that it is over."""
+    started = states.task(run).get("start_time") or run.get("start_time")
+    at = datetime.fromtimestamp(started / 1000, UTC) if isinstance(started, int) and started else datetime.now(UTC)
+    if status.waits and after == 0:
+        gpus = _compute(run)
+        of = f" ({gpus['accelerator_count']} of {gpus['accelerator_type']})" if len(gpus) > 1 else ""
+        return [TrainerEvent(at, WAITING, f"{told or 'Waiting for GPU capacity'}{of}")]
+    if status.state is RunState.RUNNING and after == 1:
+        return [TrainerEvent(datetime.now(UTC), ASSIGNED, "The GPUs are there, and the training starts")]
+    return ()
+
+
+def _reason(status: Status, output: Json, seen: Snapshot | None) -> str | None:
+    """Why it failed: the script's own words, then the platform's."""
+    tags: Mapping[str, str] = {} if seen is None else seen.tags
+    if said := ": ".join(part for part in (tags.get(ERROR_CODE_TAG), tags.get(ERROR_TAG)) if part):
+        return said
+    return str(output.get("error") or "") or status.message
+
+
+def _custom(run: Json, seen: Snapshot | None, seconds: float | None) -> dict[str, Any]:
+    """What the program wrote, and what was computed on, for how long: what it cost."""
+    used = {**({} if seen is None else seen.custom), **_compute(run)}
+    if seconds is not None and isinstance(count := used.get("accelerator_count"), int):
+        used["gpu_seconds"] = round(count * seconds, 3)
+    return used
+
+
+def _compute(run: Json) -> dict[str, Any]:
+    """What the run was given to compute with."""
+    asked = states.task(run).get("ai_runtime_task")
+    deployments = asked.get("deployments") if isinstance(asked, Mapping) else None
+    compute = deployments[0].get("compute") if deployments else None
+    return {key: compute[key] for key in ("accelerator_type", "accelerator_count") if compute and compute.get(key)}
+
+
+def _seconds(task: Json) -> float | None:
+    milliseconds = task.get("execution_duration")
+    return milliseconds / 1000 if isinstance(milliseconds, int) and milliseconds > 0 else None
