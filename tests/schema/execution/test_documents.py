@@ -73,7 +73,7 @@ def test_a_long_document_is_read_anew_each_time(documents: Documents) -> None:
     assert list(documents._known) == [kept]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(0, LONGEST_KEPT + 10), max_size=40))
 def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema, lengths: list[int]) -> None:
     documents = Documents(schema)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.execution.json_text import NotJson, decode, encode
@@ -40,14 +40,12 @@ def test_what_is_no_json_of_any_use_is_refused(text: str | bytes) -> None:
         decode(text)
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_is_read_again(value: object) -> None:
     assert decode(encode(value)) == value
     assert decode(encode(value).decode()) == value
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text())
 def test_whatever_comes_is_read_or_refused(text: str | bytes) -> None:
     try:
@@ -57,7 +55,6 @@ def test_whatever_comes_is_read_or_refused(text: str | bytes) -> None:
     assert json.loads(text) == value
 
 
-@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_every_text_can_be_written_even_half_a_character(text: str) -> None:
     assert decode(encode({text: text})) == {text: text}

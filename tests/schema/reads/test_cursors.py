@@ -160,9 +160,7 @@ cursors = (
 
 
 @pytest.mark.database
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cursor=cursors)
 async def test_no_text_makes_a_read_fail_inside(api: Api, cursor: str) -> None:
     for query in (JOBS, BACK, PAIRS):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import InvalidInput
@@ -56,7 +56,6 @@ def written(draw: st.DrawFn) -> tuple[dict[str, object], Example]:
     return line, Example(messages, status, [*allowed], [*prohibited], item_ref, reviewer, label)
 
 
-@settings(deadline=None)
 @given(
     said=written(),
     ascii_only=st.booleans(),
@@ -83,7 +82,6 @@ lines = st.binary(max_size=60) | st.dictionaries(st.sampled_from(KEYS.split(", "
 )
 
 
-@settings(deadline=None)
 @given(lines)
 def test_any_line_is_either_read_or_refused(line: bytes) -> None:
     reason = ""
