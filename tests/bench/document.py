@@ -4,7 +4,7 @@ import os
 import platform
 from datetime import datetime
 
-from tests.bench import postgraphile
+from tests.bench import postgraphile, strawchemy
 from tests.bench.report import markdown
 from tests.bench.results import Results, lines_table
 from tests.bench.tables import of_all
@@ -29,7 +29,9 @@ INTRODUCTION = """\
   in batches.
 - **PostGraphile 5** ({postgraphile}) makes a schema of the tables by itself. It is asked for the same data in its own
   names; what it has no field for (such as `isTerminal`) is left out.
-- Before anything is measured, all but PostGraphile must give the same answers about {jobs} jobs. While it is measured,
+- **strawchemy** ({strawchemy}) makes Strawberry types of SQLAlchemy models, and one statement of each root field, whose
+  rows Strawberry resolves. It is asked likewise. It joins the lists of a job into one result: their lengths multiply.
+- Before anything is measured, all but these two must give the same answers about {jobs} jobs. While it is measured,
   every answer must equal the first one to the same request.
 
 """
@@ -50,6 +52,7 @@ def written(results: Results, *, command: str, machine: str, jobs: int, moment: 
         jobs=jobs,
         s=_plural(),
         postgraphile=postgraphile.version(),
+        strawchemy=strawchemy.version(),
     )
     parts = [markdown(lines_table(results)).replace("###", "##", 1), "## What was measured"]
     return introduction + "\n\n".join([*parts, *map(markdown, of_all(results))]) + END

@@ -28,13 +28,17 @@ class Question:
         """As PostGraphile is asked, in the names that it makes of the tables."""
         return self._asked("/graphql", self.text("postgraphile"), jobs, "id")
 
+    def strawchemy(self, jobs: Sequence[str]) -> list[Request]:
+        """As strawchemy is asked, in the names that it makes of the models."""
+        return self._asked("/graphql", self.text("strawchemy"), jobs, "id")
+
     def handwritten(self, jobs: Sequence[str]) -> list[Request]:
         """As the hand-written endpoint is asked."""
         bodies = [{"id": job} for job in jobs] if self.of_a_job else [{}]
         return [Request(f"/read/{self.name}", json.dumps(body).encode()) for body in bodies]
 
     def text(self, dialect: str) -> str:
-        """The question in the words of `graphql` or `postgraphile`."""
+        """The question in the words of `graphql`, `postgraphile` or `strawchemy`."""
         return (FOLDER / f"{self.name}.{dialect}").read_text(encoding="utf-8")
 
     def _asked(self, path: str, text: str, jobs: Sequence[str], variable: str) -> list[Request]:

@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 
 from server.postgres.postmaster import free_port
-from tests.bench import cpu, postgraphile
+from tests.bench import cpu, postgraphile, strawchemy
 from tests.bench.load import Request, connected
 from tests.bench.queries import NOTHING, Question
 
@@ -88,6 +88,13 @@ def _postgraphile(url: str, port: int) -> list[str | Path]:
         raise NotThere(str(error)) from error
 
 
+def _strawchemy(url: str, port: int) -> list[str | Path]:
+    try:
+        return strawchemy.command(url, port)
+    except strawchemy.NotInstalled as error:
+        raise NotThere(str(error)) from error
+
+
 TUNEGRAPH: Final = Side(
     "tunegraph",
     "Tunegraph",
@@ -104,7 +111,8 @@ HANDWRITTEN: Final = Side(
 )
 ORACLE: Final = Side("oracle", "tuned resolvers", _oracle, Question.graphql, optional=True)
 POSTGRAPHILE: Final = Side("postgraphile", "PostGraphile 5", _postgraphile, Question.postgraphile, optional=True)
-SIDES: Final = (HANDWRITTEN, TUNEGRAPH, LOGGING, ORACLE, POSTGRAPHILE)
+STRAWCHEMY: Final = Side("strawchemy", "strawchemy", _strawchemy, Question.strawchemy, optional=True)
+SIDES: Final = (HANDWRITTEN, TUNEGRAPH, LOGGING, ORACLE, POSTGRAPHILE, STRAWCHEMY)
 
 
 @asynccontextmanager
