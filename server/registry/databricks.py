@@ -23,9 +23,9 @@ from server.registry.registry import LoggedPoint, RunFacts
 from server.threads import Threads
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.catalog import ModelVersionInfo
     from mlflow.tracking import MlflowClient
+
+    from server.databricks.client import WorkspaceClient
 
 Result = TypeVar("Result")
 
@@ -43,7 +43,8 @@ class DatabricksRegistry:
 
     The workspace has to be the one that Databricks' SDK finds in its environment, for that is where MLflow's own client
     goes. All but the models is kept through the SDK, which is quicker and can be told not to repeat a request. In
-    seconds, `model_within` bounds the copying of a model, and `ready_within` the wait until a version can be loaded.
+    seconds, `model_within` bounds the copying of a model, and `ready_within` the wait until a version can be loaded. A
+    version that has waited for its files for longer than `model_within` is made anew.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class DatabricksRegistry:
         self._workspace = workspace
         self._folder = folder.rstrip("/")
         self._alias = alias
+        self._model_within = model_within
         self._models = Client(_open, Threads(MODELS_AT_ONCE), model_within)
         self._ready_within = ready_within
         self._finding_or_making = Lock()
@@ -79,17 +81,12 @@ class DatabricksRegistry:
 
     async def log_model(self, run_id: str, artifact: Path) -> None:
         """Copy the folder to the run's artifacts, unless it is there with the same digest."""
-        await self._models.call(models.log, run_id, artifact, hidden=await self._ask(_secrets))
+        await self._models.call(models.log, run_id, artifact, hidden=await self._ask(lambda client: client.secrets))
 
     async def register(self, run_id: str, name: str, job_id: str) -> str:
         """Find the version made from this run, or make it; wait until it is ready, and give it the alias."""
-        hidden = await self._ask(_secrets)
-        version, left = await self._models.call(self._find_or_make, run_id, name, job_id, hidden=hidden)
-        if left and version.status == models.PENDING:
-            version, location = await self._look(name, version.number)
-            if version.status == models.PENDING:
-                await self._models.call(self._complete, run_id, name, version.number, location, hidden=hidden)
-                version, _ = await self._look(name, version.number)
+        hidden = await self._ask(lambda client: client.secrets)
+        version = await self._models.call(self._find_or_make, run_id, name, job_id, hidden=hidden)
         await models.until_ready(name, version, lambda number: self._version(name, number), within=self._ready_within)
         number = int(version.number)
         await self._ask(lambda client: client.registered_models.set_alias(name, self._alias, number))
@@ -114,12 +111,9 @@ class DatabricksRegistry:
     async def _log(self, run_id: str, values: Sequence[description.MetricValue]) -> None:
         await self._ask(lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS)
 
-    async def _look(self, name: str, number: str) -> tuple[Version, str]:
-        info = await self._ask(lambda client: client.model_versions.get(name, int(number)))
-        return Version(number, _status(info)), info.storage_location or ""
-
     async def _version(self, name: str, number: str) -> Version:
-        return (await self._look(name, number))[0]
+        info = await self._ask(lambda client: client.model_versions.get(name, int(number)))
+        return Version(number, info.status.value if info.status else "in a state that is not known")
 
     def _run_id(self, client: "WorkspaceClient", facts: RunFacts) -> str:
         from databricks.sdk.service.ml import RunTag
@@ -142,24 +136,14 @@ class DatabricksRegistry:
             raise Unavailable("Databricks answered without a run")
         return run.info.run_id
 
-    def _find_or_make(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> unity_catalog.Found:
+    def _find_or_make(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> Version:
         with self._registering:
-            return unity_catalog.find_or_make(client, run_id, name, job_id)
-
-    def _complete(self, client: "MlflowClient", run_id: str, name: str, number: str, location: str) -> None:
-        with self._registering:
-            unity_catalog.complete(client, run_id, name, number, location)
+            return unity_catalog.find_or_make(client, run_id, name, job_id, self._model_within)
 
 
 def _open() -> "MlflowClient":
     prepare_environment()
     return unity_catalog.open_client()
-
-
-def _secrets(client: "WorkspaceClient") -> frozenset[str]:
-    from server.databricks import clients
-
-    return clients.secrets(client)
 
 
 def _experiment(client: "WorkspaceClient", folder: str) -> str:
@@ -181,12 +165,12 @@ def _experiment(client: "WorkspaceClient", folder: str) -> str:
 
 
 def _experiment_named(client: "WorkspaceClient", name: str) -> str | None:
-    from databricks.sdk.errors import NotFound
-
     try:
         found = client.experiments.get_by_name(name).experiment
-    except NotFound:
-        return None
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
     if found is not None and found.lifecycle_stage == "deleted":
         raise Unavailable(
             f"Databricks: the experiment {name} was deleted;"
@@ -213,10 +197,6 @@ def _describe(client: "WorkspaceClient", *, run_id: str, params: dict[str, str])
     from databricks.sdk.service.ml import Param
 
     client.experiments.log_batch(run_id=run_id, params=[Param(key, value) for key, value in params.items()])
-
-
-def _status(info: "ModelVersionInfo") -> str:
-    return info.status.value if info.status else "in a state that is not known"
 
 
 def _finish(client: "WorkspaceClient", run_id: str, word: str) -> None:

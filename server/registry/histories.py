@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from server.registry.description import MetricValue
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.ml import Metric
+
+    from server.databricks.client import WorkspaceClient
 
 RUNS_REMEMBERED: Final = 16
 PAGE: Final = 25_000  # the most that one request may ask for

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.domain.errors import Unavailable
-from server.registry import description
+from server.registry.description import MODEL_DIGEST_TAG, folder_digest
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,23 +38,28 @@ def log(client: "MlflowClient", run_id: str, artifact: Path) -> None:
     """Copy a folder in MLflow's format to the run's artifacts, unless it is there with the same digest."""
     if not (artifact / "MLmodel").is_file():
         raise Unavailable(f"there is no model in MLflow's format at {artifact.name}")
-    digest = description.folder_digest(artifact)
-    if client.get_run(run_id).data.tags.get(description.MODEL_DIGEST_TAG) == digest:
+    digest = folder_digest(artifact)
+    if client.get_run(run_id).data.tags.get(MODEL_DIGEST_TAG) == digest:
         return  # written over, it could be read half-way
     client.log_artifacts(run_id, str(artifact), artifact_path=MODEL)
-    client.set_tag(run_id, description.MODEL_DIGEST_TAG, digest)
+    client.set_tag(run_id, MODEL_DIGEST_TAG, digest)
 
 
 def logged(client: "MlflowClient", run_id: str) -> "Run":
     """A run that has a model. Raises `Unavailable` for any other."""
     run = client.get_run(run_id)
-    if description.MODEL_DIGEST_TAG not in run.data.tags:
+    if MODEL_DIGEST_TAG not in run.data.tags:
         raise Unavailable(f"MLflow: the run {run_id} has no model to register")
     return run
 
 
 def make_version(
-    client: "MlflowClient", run: "Run", name: str, *, tags: Mapping[str, str] | None = None, told: str | None = None
+    client: "MlflowClient",
+    run: "Run",
+    name: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
 ) -> Version:
     """Register the model of a run: a new version of `name`, which is made when there is no such model."""
     _make_registered_model(client, name)
@@ -63,7 +68,7 @@ def make_version(
         source=f"{run.info.artifact_uri}/{MODEL}",
         run_id=run.info.run_id,
         tags=None if tags is None else dict(tags),
-        description=told,
+        description=description,
         await_creation_for=0,
     )
     return Version(str(made.version), made.status)

@@ -8,7 +8,7 @@ from server.trainers.databricks.ai_runtime import calls
 from server.trainers.databricks.ai_runtime.states import Json
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 
 def root(run: Json) -> str:

@@ -9,7 +9,7 @@ from server.trainers.databricks.ai_runtime import states
 from server.trainers.databricks.ai_runtime.states import Json
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 RUNS: Final = "/api/2.2/jobs/runs"
 MLFLOW: Final = "/api/2.0/mlflow"

@@ -13,7 +13,7 @@ from server.trainers.databricks.upload import Uploaded
 from server.trainers.trainer import TrainerJobId, TrainingRequest
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 WORKSPACE: Final = "/Workspace"
 COMMAND: Final = "command.sh"

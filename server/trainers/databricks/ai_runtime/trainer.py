@@ -24,7 +24,7 @@ from server.trainers.trainer import (
 )
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 SUBMIT_WITHIN: Final = 25.0  # seconds
 PUT_WITHIN: Final = 120.0  # seconds for all of the program's files

@@ -9,7 +9,7 @@ from server.domain.errors import Unavailable
 from server.trainers.databricks.fmapi.operations import ENDPOINT, Operation
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 # `extensions.code` is an HTTP status; the words are those of common GraphQL servers, should one stand in between
 STATUSES: Final[Mapping[str, int]] = {

@@ -11,7 +11,7 @@ from server.domain.errors import TrainerUnavailable, Unavailable
 from server.trainers.databricks.fmapi.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 DISABLED: Final = "FEATURE_DISABLED"
 GONE: Final = 410

@@ -18,7 +18,7 @@ from server.trainers.databricks.fmapi.calls import send
 from server.trainers.databricks.fmapi.retirement import Retirement
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 SETTLE: Final = 30.0  # seconds
 OTHERS_RUN: Final = 8.0  # seconds that a submission waits for the run that another one creates
