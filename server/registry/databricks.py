@@ -31,11 +31,10 @@ Result = TypeVar("Result")
 
 EXPERIMENT: Final = "local"  # beside the experiments of the trainers in the workspace, which are named after jobs
 MODELS_AT_ONCE: Final = 4
-MOST_BYTES: Final = 900_000  # a request may have a megabyte: https://docs.databricks.com/api/workspace/experiments
+REQUEST_BYTES: Final = 900_000  # a request may have a megabyte: https://docs.databricks.com/api/workspace/experiments
 
-# seconds
-LOGGING_POINTS: Final = 60.0
-MILLISECONDS: Final = 1_000
+LOGGING_POINTS_SECONDS: Final = 60.0
+MILLISECONDS_PER_SECOND: Final = 1_000
 
 
 class DatabricksRegistry:
@@ -53,7 +52,7 @@ class DatabricksRegistry:
         folder: str,
         alias: str,
         *,
-        model_within: float = models.LOGGING_A_MODEL,
+        model_within: float = models.LOGGING_A_MODEL_SECONDS,
         ready_within: float = 60.0,
     ) -> None:
         self._workspace = workspace
@@ -94,8 +93,8 @@ class DatabricksRegistry:
 
     async def finish(self, run_id: str, status: JobStatus) -> None:
         """End the run, once; `status` is a terminal one."""
-        word = description.RUN_STATUS[status]
-        await self._ask(lambda client: _finish(client, run_id, word))
+        mlflow_status = description.RUN_STATUS[status]
+        await self._ask(lambda client: _finish(client, run_id, mlflow_status))
         self._histories.forget(run_id)
 
     async def _ask(
@@ -109,7 +108,9 @@ class DatabricksRegistry:
             raise Unavailable(f"Databricks: {error}") from error
 
     async def _log(self, run_id: str, values: Sequence[description.MetricValue]) -> None:
-        await self._ask(lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS)
+        await self._ask(
+            lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS_SECONDS
+        )
 
     async def _version(self, name: str, number: str) -> Version:
         info = await self._ask(lambda client: client.model_versions.get(name, int(number)))
@@ -120,11 +121,11 @@ class DatabricksRegistry:
 
         with self._finding_or_making:
             experiment = _experiment(client, self._folder)
-            found = client.experiments.search_runs(
+            runs = client.experiments.search_runs(
                 experiment_ids=[experiment], filter=description.run_filter(facts.job_id), max_results=1
             )
             run = (
-                next(found, None)
+                next(runs, None)
                 or client.experiments.create_run(
                     experiment_id=experiment,
                     start_time=description.milliseconds(facts.started_at),
@@ -147,36 +148,35 @@ def _open() -> "MlflowClient":
 
 
 def _experiment(client: "WorkspaceClient", folder: str) -> str:
+    """The id of the experiment that local runs are in, which is made when there is none."""
     name = f"{folder}/{EXPERIMENT}"
-    found = _experiment_named(client, name)
-    if found is None:
+    experiment_id = _experiment_named(client, name)
+    if experiment_id is None:
         client.workspace.mkdirs(folder)
         try:
-            made = client.experiments.create_experiment(name).experiment_id
+            experiment_id = client.experiments.create_experiment(name).experiment_id
         except Exception:
-            found = _experiment_named(client, name)  # another replica was quicker
-            if found is None:
+            experiment_id = _experiment_named(client, name)  # another replica was quicker
+            if experiment_id is None:
                 raise
-        else:
-            found = made
-    if not found:
+    if not experiment_id:
         raise Unavailable(f"Databricks answered without the experiment {name}")
-    return found
+    return experiment_id
 
 
 def _experiment_named(client: "WorkspaceClient", name: str) -> str | None:
     try:
-        found = client.experiments.get_by_name(name).experiment
+        experiment = client.experiments.get_by_name(name).experiment
     except ApiError as error:
         if error.is_not_found:
             return None
         raise
-    if found is not None and found.lifecycle_stage == "deleted":
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise Unavailable(
             f"Databricks: the experiment {name} was deleted;"
-            f" `databricks experiments restore-experiment {found.experiment_id}` brings it back"
+            f" `databricks experiments restore-experiment {experiment.experiment_id}` brings it back"
         )
-    return found.experiment_id if found else None
+    return experiment.experiment_id if experiment else None
 
 
 def _portions(params: dict[str, str]) -> Iterator[dict[str, str]]:
@@ -185,7 +185,7 @@ def _portions(params: dict[str, str]) -> Iterator[dict[str, str]]:
     size = 0
     for key, value in params.items():
         more = len(json.dumps([key, value]))  # in ASCII, as the SDK sends it
-        if portion and (len(portion) == description.PARAMETERS_PER_BATCH or size + more > MOST_BYTES):
+        if portion and (len(portion) == description.PARAMETERS_PER_BATCH or size + more > REQUEST_BYTES):
             yield portion
             portion, size = {}, 0
         portion[key] = value
@@ -199,10 +199,10 @@ def _describe(client: "WorkspaceClient", *, run_id: str, params: dict[str, str])
     client.experiments.log_batch(run_id=run_id, params=[Param(key, value) for key, value in params.items()])
 
 
-def _finish(client: "WorkspaceClient", run_id: str, word: str) -> None:
+def _finish(client: "WorkspaceClient", run_id: str, status: str) -> None:
     from databricks.sdk.service.ml import UpdateRunStatus
 
     run = client.experiments.get_run(run_id).run
-    if run is None or run.info is None or run.info.status is None or run.info.status.value != word:
-        now = int(time.time() * MILLISECONDS)
-        client.experiments.update_run(run_id=run_id, status=UpdateRunStatus(word), end_time=now)
+    if run is None or run.info is None or run.info.status is None or run.info.status.value != status:
+        now = int(time.time() * MILLISECONDS_PER_SECOND)
+        client.experiments.update_run(run_id=run_id, status=UpdateRunStatus(status), end_time=now)

@@ -19,9 +19,8 @@ READY: Final = "READY"
 PENDING: Final = "PENDING_REGISTRATION"
 FAILED: Final = "FAILED_REGISTRATION"
 
-# seconds
-LOGGING_A_MODEL: Final = 120.0
-BETWEEN_LOOKS = 0.5
+LOGGING_A_MODEL_SECONDS: Final = 120.0
+POLL_SECONDS = 0.5
 
 MISSING: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 EXISTING: Final = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
@@ -74,15 +73,20 @@ def make_version(
     return Version(str(made.version), made.status)
 
 
-async def until_ready(name: str, version: Version, look: Callable[[str], Awaitable[Version]], *, within: float) -> None:
-    """Look at a pending version until it can be loaded. Raises `Unavailable` when it can't, or not in time."""
+async def until_ready(
+    name: str, version: Version, refresh: Callable[[str], Awaitable[Version]], *, within: float
+) -> None:
+    """Poll a pending version until it is ready; `refresh` reads it anew by its number.
+
+    Raises `Unavailable` when it failed, or is still pending after `within` seconds.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while version.status == PENDING:
         if loop.time() > deadline:
             raise Unavailable(f"MLflow: version {version.number} of {name} is still being registered")
-        await asyncio.sleep(BETWEEN_LOOKS)
-        version = await look(version.number)
+        await asyncio.sleep(POLL_SECONDS)
+        version = await refresh(version.number)
     if version.status != READY:
         raise Unavailable(f"MLflow: version {version.number} of {name} is {version.status}")
 

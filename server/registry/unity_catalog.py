@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TRACKING_URI: Final = "databricks"
 REGISTRY_URI: Final = "databricks-uc"
-MILLISECONDS: Final = 1_000
+MILLISECONDS_PER_SECOND: Final = 1_000
 
 
 def find_or_make(
@@ -64,7 +64,7 @@ def _delete_pending(client: "MlflowClient", run_id: str, name: str) -> None:
 
 
 def _age_seconds(version: "ModelVersion") -> float:
-    return time.time() - (version.creation_timestamp or 0) / MILLISECONDS
+    return time.time() - (version.creation_timestamp or 0) / MILLISECONDS_PER_SECOND
 
 
 def _versions_of(client: "MlflowClient", run_id: str, name: str) -> "list[ModelVersion]":
