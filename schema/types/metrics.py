@@ -33,7 +33,12 @@ class TrainingJobMetrics:
         LATEST.training_duration_seconds, "How long the training itself has taken, by the trainer's clock."
     )
     tokens_processed: BigInt | None = column(LATEST.tokens_processed, "Tokens seen so far, as the trainer counts them.")
-    cost_dbu: float | None = column(LATEST.cost_dbu, "The cost in Databricks units, when the trainer tells it.")
+    cost_dbu: float | None = column(
+        LATEST.cost_dbu,
+        "The cost in Databricks units (DBU); null when the trainer does not report it, which none of today's does: a"
+        " local training costs none, and neither FMAPI nor AI Runtime tells what a run has cost. Databricks bills it"
+        " hours later, in the table system.billing.usage. `customMetrics.gpu_seconds` is what an AI Runtime run used.",
+    )
     custom_metrics: JSON | None = column(LATEST.custom_metrics, "Whatever else the trainer measures.")
     recorded_at: datetime = column(LATEST.recorded_at, "When the values were recorded.")
 

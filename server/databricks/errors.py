@@ -1,5 +1,10 @@
 """What Databricks says of a call that it did not carry out."""
 
+from typing import Final
+
+NOT_FOUND: Final = 404
+MISSING_CODES: Final = frozenset({"NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"})
+
 
 class ApiError(Exception):
     """A refusal for the caller to interpret.
@@ -10,8 +15,13 @@ class ApiError(Exception):
     """
 
     def __init__(self, status: int, code: str | None, message: str) -> None:
-        """Keep what was answered."""
+        """Keep the status, the code and the message."""
         super().__init__(f"HTTP {status}{f' {code}' if code else ''}: {message}")
         self.status = status
         self.code = code
         self.message = message
+
+    @property
+    def is_not_found(self) -> bool:
+        """What was asked for does not exist, or may not be seen."""
+        return self.status == NOT_FOUND or self.code in MISSING_CODES

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from server.threads import Threads, heavy_import
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 Result = TypeVar("Result")
 
 NAME: Final = "Databricks"
 CALLS_AT_ONCE: Final = 8
-OPENING: Final = 45.0  # seconds: importing the SDK, and asking the workspace how to authenticate
+OPENING_SECONDS: Final = 45.0  # importing the SDK, and asking the workspace how to authenticate
 FROM_THE_ENVIRONMENT: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -46,11 +46,11 @@ class Workspace:
         self._clients: dict[bool, WorkspaceClient] = {}
 
     async def call(self, function: "Callable[[WorkspaceClient], Result]", *, within: float = 30.0) -> Result:
-        """What `function` makes of the client, in a thread; requests may be repeated by the SDK, those of POST too.
+        """Run `function` with the client in a thread, and return its result. Requests may be repeated, POST too.
 
         Raises `ApiError` for a request that was refused, and `Unavailable` for anything that says nothing about it:
-        no answer within so many seconds, none that makes sense, HTTP 401, 408, 429 and from 500 on. An `ApiError` that
-        `function` itself raises, for a refusal told in another way, is taken for one of those two in the same manner.
+        no response within so many seconds, none that makes sense, HTTP 401, 408, 429 and from 500 on. An `ApiError`
+        that `function` itself raises, for a refusal told in another way, is judged by its status in the same manner.
         """
         return await self._call(function, within, repeats=True)
 
@@ -60,30 +60,28 @@ class Workspace:
 
     async def _call(self, function: "Callable[[WorkspaceClient], Result]", within: float, *, repeats: bool) -> Result:
         if repeats not in self._clients:
-            await self._threads.run(self._client, repeats, within=OPENING, name=NAME)
-        return await self._threads.run(self._answer, function, repeats, within=within, name=NAME)
+            await self._threads.run(self._client, repeats, within=OPENING_SECONDS, name=NAME)
+        return await self._threads.run(self._run, function, repeats, within=within, name=NAME)
 
-    def _answer(self, function: "Callable[[WorkspaceClient], Result]", repeats: bool) -> Result:  # noqa: FBT001  (Threads passes by position)
-        from server.databricks import clients
+    def _run(self, function: "Callable[[WorkspaceClient], Result]", repeats: bool) -> Result:  # noqa: FBT001  (Threads passes by position)
+        from server.databricks import responses
 
         client = self._client(repeats)
         try:
             return function(client)
         except Exception as error:
-            meaning = clients.translated(error, clients.secrets(client))
-            if meaning is error:
+            translated = responses.translated(error, client.secrets)
+            if translated is error:
                 raise
-            raise meaning from None  # whose text may have secrets in it
+            raise translated from None  # whose text may have secrets in it
 
     def _client(self, repeats: bool) -> "WorkspaceClient":  # noqa: FBT001  (Threads passes by position)
         with self._opening:
             if repeats not in self._clients:
                 with heavy_import():
-                    from server.databricks import clients
-                self._clients[repeats] = clients.connect(
-                    self._given,
-                    answer_within=self._answer_within,
-                    repeat_within=self._repeat_within,
-                    longest=self._longest_pause if repeats else 0,
+                    from server.databricks import client, transport
+                limits = transport.Limits(
+                    self._answer_within, self._repeat_within, self._longest_pause if repeats else 0
                 )
+                self._clients[repeats] = client.connect(self._given, limits)
             return self._clients[repeats]

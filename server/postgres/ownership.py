@@ -12,9 +12,9 @@ from server.postgres import binaries, cluster, postmaster
 from server.postgres.account import Account, account_for
 from server.postgres.errors import PostgresError
 
-START_TIMEOUT = 60.0
-CONNECT_TIMEOUT = 5.0
-INTERVAL = 0.02
+START_TIMEOUT_SECONDS = 60.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+POLL_SECONDS = 0.02
 
 
 @asynccontextmanager
@@ -47,16 +47,20 @@ async def database(
 
 
 async def _join_or_lock(data_dir: Path) -> str | int:
-    """The address of a server that somebody else owns, or the lock that makes us its owner."""
+    """The address of a server that another process owns, or the descriptor of the lock that makes us its owner.
+
+    Raises:
+        PostgresError: the owner's server takes no queries within `START_TIMEOUT_SECONDS`.
+    """
     try:
-        async with asyncio.timeout(START_TIMEOUT):
+        async with asyncio.timeout(START_TIMEOUT_SECONDS):
             # again and again: the owner may be starting, or just stopping
             while (lock := cluster.lock(data_dir)) is None:
                 place = cluster.cluster_of(data_dir)
-                found = postmaster.running(place)
-                if found and postmaster.listening(place) and await _answers(place.address(found.port)):
-                    return place.address(found.port)
-                await asyncio.sleep(INTERVAL)
+                server = postmaster.running(place)
+                if server and postmaster.listening(place) and await _accepts_queries(place.address(server.port)):
+                    return place.address(server.port)
+                await asyncio.sleep(POLL_SECONDS)
             return lock
     except TimeoutError:
         raise PostgresError(f"Another process owns the Postgres of {data_dir}, which does not answer") from None
@@ -75,14 +79,14 @@ class _Owner:
 
     async def start(self) -> str:
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 self._server = postmaster.running(self._cluster)
                 if self._server is None or not await self._ready(self._server):
                     self._server = await self._launch()
                 await _create_database(self._cluster.address(self._server.port, "postgres"))
                 return self._cluster.address(self._server.port)
         except TimeoutError:
-            raise self._failed(f"did not start within {START_TIMEOUT:.0f} s") from None
+            raise self._failed(f"did not start within {START_TIMEOUT_SECONDS:.0f} s") from None
         except asyncpg.PostgresError as error:
             raise self._failed(f"refuses us ({error})") from error
 
@@ -99,27 +103,27 @@ class _Owner:
             if postmaster.BUSY_PORT in log:
                 port = postmaster.free_port()
             elif postmaster.BACKENDS_LEFT in log:
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(POLL_SECONDS)
             else:
                 raise self._failed("did not start")
 
     async def _prepare(self) -> tuple[binaries.Binaries, Account | None]:
         programs = await asyncio.to_thread(binaries.find, self._pg_bin)
         account = account_for(self._cluster.data)
-        self._cluster = cluster.settle(self._data_dir, account)
+        self._cluster = cluster.locate(self._data_dir, account)
         programs = await asyncio.to_thread(binaries.usable_by, programs, account, self._cluster.folder)
         if not self._cluster.made.exists():
             await cluster.initialise(self._cluster, programs, account, durable=self._durable)
         return programs, account
 
     async def _ready(self, server: postmaster.Postmaster) -> bool:
-        """Wait until the server answers; False when it ended instead."""
+        """Wait until the server takes queries; False when it ended instead. The caller bounds the wait."""
         while server.alive():
             if postmaster.listening(self._cluster):
                 address = self._cluster.address(server.port, "postgres")
-                if await _answers(address):
+                if await _accepts_queries(address):
                     return True
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(POLL_SECONDS)
         return False
 
     def _failed(self, what: str) -> PostgresError:
@@ -134,13 +138,13 @@ class _Owner:
             os.close(self._lock)
 
 
-async def _answers(url: str) -> bool:
+async def _accepts_queries(url: str) -> bool:
     try:
-        connection = await asyncpg.connect(url, ssl=False, timeout=CONNECT_TIMEOUT)
+        connection = await asyncpg.connect(url, ssl=False, timeout=CONNECT_TIMEOUT_SECONDS)
         try:
-            return bool(await connection.fetchval("SELECT 1", timeout=CONNECT_TIMEOUT) == 1)
+            return bool(await connection.fetchval("SELECT 1", timeout=CONNECT_TIMEOUT_SECONDS) == 1)
         finally:
-            await connection.close(timeout=CONNECT_TIMEOUT)
+            await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
     except (
         OSError,
         asyncpg.PostgresConnectionError,
@@ -153,9 +157,9 @@ async def _answers(url: str) -> bool:
 
 
 async def _create_database(url: str) -> None:
-    connection = await asyncpg.connect(url, ssl=False, timeout=CONNECT_TIMEOUT)
+    connection = await asyncpg.connect(url, ssl=False, timeout=CONNECT_TIMEOUT_SECONDS)
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", cluster.NAME):
             await connection.execute(f"CREATE DATABASE {cluster.NAME}")
     finally:
-        await connection.close(timeout=CONNECT_TIMEOUT)
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)

@@ -15,8 +15,8 @@ from server.postgres.binaries import Binaries
 from server.postgres.cluster import Cluster
 from server.postgres.errors import PostgresError
 
-STOP_TIMEOUT = 30.0
-STOP_INTERVAL = 0.01
+STOP_TIMEOUT_SECONDS = 30.0
+STOP_POLL_SECONDS = 0.01
 BUSY_PORT = "Address already in use"
 BACKENDS_LEFT = "is still in use"  # the shared memory, by sessions whose postmaster was killed
 SETTINGS = {
@@ -92,9 +92,9 @@ def _serves(process: psutil.Process, data: Path) -> bool:
 
 
 def launch(cluster: Cluster, binaries: Binaries, account: Account | None, port: int, *, durable: bool) -> Postmaster:
-    """Start the server; it is ready when it answers, and gone when it could not start.
+    """Start the server and return at once. It is ready when it takes queries, and gone when it could not start.
 
-    The caller holds the lock of the cluster and has found no server running.
+    The caller holds the lock of the cluster and knows that no server is running.
 
     Raises:
         PostgresError: the data was made by another version.
@@ -141,14 +141,14 @@ def stop(postmaster: Postmaster) -> None:
     """
     # "fast": roll back, disconnect, checkpoint; then "immediate": leave it to recovery at the next start
     for order in (signal.SIGINT, signal.SIGQUIT):
-        deadline = time.monotonic() + STOP_TIMEOUT
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         if postmaster.alive():
             try:
                 postmaster.process.send_signal(order)
             except psutil.NoSuchProcess:
                 return
         while postmaster.alive() and time.monotonic() < deadline:
-            time.sleep(STOP_INTERVAL)
+            time.sleep(STOP_POLL_SECONDS)
         if not postmaster.alive():
             return
     raise PostgresError(f"Postgres (process {postmaster.process.pid}) does not stop")

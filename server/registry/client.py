@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 NAME: Final = "MLflow"
-OPENING: Final = 45.0  # seconds: importing MLflow and creating its tables take three on an idle machine
+OPENING_SECONDS: Final = 45.0  # importing MLflow and creating its tables take three on an idle machine
 
 
 class Client:
@@ -36,11 +36,14 @@ class Client:
         within: float | None = None,
         hidden: AbstractSet[str] = frozenset(),
     ) -> Result:
-        """What `action` makes of the client; whatever goes wrong is `Unavailable`, without what is to stay `hidden`."""
+        """The result of `action`, which is called with the client in a thread.
+
+        Raises `Unavailable` for every failure, also after `within` seconds; what is `hidden` is not in its text.
+        """
         try:
             client = self._opened
             if client is None:
-                client = await self._threads.run(self._client, within=OPENING, name=NAME)
+                client = await self._threads.run(self._client, within=OPENING_SECONDS, name=NAME)
             return await self._threads.run(action, client, *arguments, within=within or self._answer_within, name=NAME)
         except Unavailable:
             raise

@@ -23,19 +23,18 @@ from server.registry.registry import LoggedPoint, RunFacts
 from server.threads import Threads
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.catalog import ModelVersionInfo
     from mlflow.tracking import MlflowClient
+
+    from server.databricks.client import WorkspaceClient
 
 Result = TypeVar("Result")
 
 EXPERIMENT: Final = "local"  # beside the experiments of the trainers in the workspace, which are named after jobs
 MODELS_AT_ONCE: Final = 4
-MOST_BYTES: Final = 900_000  # a request may have a megabyte: https://docs.databricks.com/api/workspace/experiments
+REQUEST_BYTES: Final = 900_000  # a request may have a megabyte: https://docs.databricks.com/api/workspace/experiments
 
-# seconds
-LOGGING_POINTS: Final = 60.0
-MILLISECONDS: Final = 1_000
+LOGGING_POINTS_SECONDS: Final = 60.0
+MILLISECONDS_PER_SECOND: Final = 1_000
 
 
 class DatabricksRegistry:
@@ -43,7 +42,8 @@ class DatabricksRegistry:
 
     The workspace has to be the one that Databricks' SDK finds in its environment, for that is where MLflow's own client
     goes. All but the models is kept through the SDK, which is quicker and can be told not to repeat a request. In
-    seconds, `model_within` bounds the copying of a model, and `ready_within` the wait until a version can be loaded.
+    seconds, `model_within` bounds the copying of a model, and `ready_within` the wait until a version can be loaded. A
+    version that has waited for its files for longer than `model_within` is made anew.
     """
 
     def __init__(
@@ -52,12 +52,13 @@ class DatabricksRegistry:
         folder: str,
         alias: str,
         *,
-        model_within: float = models.LOGGING_A_MODEL,
+        model_within: float = models.LOGGING_A_MODEL_SECONDS,
         ready_within: float = 60.0,
     ) -> None:
         self._workspace = workspace
         self._folder = folder.rstrip("/")
         self._alias = alias
+        self._model_within = model_within
         self._models = Client(_open, Threads(MODELS_AT_ONCE), model_within)
         self._ready_within = ready_within
         self._finding_or_making = Lock()
@@ -79,17 +80,12 @@ class DatabricksRegistry:
 
     async def log_model(self, run_id: str, artifact: Path) -> None:
         """Copy the folder to the run's artifacts, unless it is there with the same digest."""
-        await self._models.call(models.log, run_id, artifact, hidden=await self._ask(_secrets))
+        await self._models.call(models.log, run_id, artifact, hidden=await self._ask(lambda client: client.secrets))
 
     async def register(self, run_id: str, name: str, job_id: str) -> str:
         """Find the version made from this run, or make it; wait until it is ready, and give it the alias."""
-        hidden = await self._ask(_secrets)
-        version, left = await self._models.call(self._find_or_make, run_id, name, job_id, hidden=hidden)
-        if left and version.status == models.PENDING:
-            version, location = await self._look(name, version.number)
-            if version.status == models.PENDING:
-                await self._models.call(self._complete, run_id, name, version.number, location, hidden=hidden)
-                version, _ = await self._look(name, version.number)
+        hidden = await self._ask(lambda client: client.secrets)
+        version = await self._models.call(self._find_or_make, run_id, name, job_id, hidden=hidden)
         await models.until_ready(name, version, lambda number: self._version(name, number), within=self._ready_within)
         number = int(version.number)
         await self._ask(lambda client: client.registered_models.set_alias(name, self._alias, number))
@@ -97,8 +93,8 @@ class DatabricksRegistry:
 
     async def finish(self, run_id: str, status: JobStatus) -> None:
         """End the run, once; `status` is a terminal one."""
-        word = description.RUN_STATUS[status]
-        await self._ask(lambda client: _finish(client, run_id, word))
+        mlflow_status = description.RUN_STATUS[status]
+        await self._ask(lambda client: _finish(client, run_id, mlflow_status))
         self._histories.forget(run_id)
 
     async def _ask(
@@ -112,25 +108,24 @@ class DatabricksRegistry:
             raise Unavailable(f"Databricks: {error}") from error
 
     async def _log(self, run_id: str, values: Sequence[description.MetricValue]) -> None:
-        await self._ask(lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS)
-
-    async def _look(self, name: str, number: str) -> tuple[Version, str]:
-        info = await self._ask(lambda client: client.model_versions.get(name, int(number)))
-        return Version(number, _status(info)), info.storage_location or ""
+        await self._ask(
+            lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS_SECONDS
+        )
 
     async def _version(self, name: str, number: str) -> Version:
-        return (await self._look(name, number))[0]
+        info = await self._ask(lambda client: client.model_versions.get(name, int(number)))
+        return Version(number, info.status.value if info.status else "in a state that is not known")
 
     def _run_id(self, client: "WorkspaceClient", facts: RunFacts) -> str:
         from databricks.sdk.service.ml import RunTag
 
         with self._finding_or_making:
             experiment = _experiment(client, self._folder)
-            found = client.experiments.search_runs(
+            runs = client.experiments.search_runs(
                 experiment_ids=[experiment], filter=description.run_filter(facts.job_id), max_results=1
             )
             run = (
-                next(found, None)
+                next(runs, None)
                 or client.experiments.create_run(
                     experiment_id=experiment,
                     start_time=description.milliseconds(facts.started_at),
@@ -142,13 +137,9 @@ class DatabricksRegistry:
             raise Unavailable("Databricks answered without a run")
         return run.info.run_id
 
-    def _find_or_make(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> unity_catalog.Found:
+    def _find_or_make(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> Version:
         with self._registering:
-            return unity_catalog.find_or_make(client, run_id, name, job_id)
-
-    def _complete(self, client: "MlflowClient", run_id: str, name: str, number: str, location: str) -> None:
-        with self._registering:
-            unity_catalog.complete(client, run_id, name, number, location)
+            return unity_catalog.find_or_make(client, run_id, name, job_id, self._model_within)
 
 
 def _open() -> "MlflowClient":
@@ -156,43 +147,36 @@ def _open() -> "MlflowClient":
     return unity_catalog.open_client()
 
 
-def _secrets(client: "WorkspaceClient") -> frozenset[str]:
-    from server.databricks import clients
-
-    return clients.secrets(client)
-
-
 def _experiment(client: "WorkspaceClient", folder: str) -> str:
+    """The id of the experiment that local runs are in, which is made when there is none."""
     name = f"{folder}/{EXPERIMENT}"
-    found = _experiment_named(client, name)
-    if found is None:
+    experiment_id = _experiment_named(client, name)
+    if experiment_id is None:
         client.workspace.mkdirs(folder)
         try:
-            made = client.experiments.create_experiment(name).experiment_id
+            experiment_id = client.experiments.create_experiment(name).experiment_id
         except Exception:
-            found = _experiment_named(client, name)  # another replica was quicker
-            if found is None:
+            experiment_id = _experiment_named(client, name)  # another replica was quicker
+            if experiment_id is None:
                 raise
-        else:
-            found = made
-    if not found:
+    if not experiment_id:
         raise Unavailable(f"Databricks answered without the experiment {name}")
-    return found
+    return experiment_id
 
 
 def _experiment_named(client: "WorkspaceClient", name: str) -> str | None:
-    from databricks.sdk.errors import NotFound
-
     try:
-        found = client.experiments.get_by_name(name).experiment
-    except NotFound:
-        return None
-    if found is not None and found.lifecycle_stage == "deleted":
+        experiment = client.experiments.get_by_name(name).experiment
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise Unavailable(
             f"Databricks: the experiment {name} was deleted;"
-            f" `databricks experiments restore-experiment {found.experiment_id}` brings it back"
+            f" `databricks experiments restore-experiment {experiment.experiment_id}` brings it back"
         )
-    return found.experiment_id if found else None
+    return experiment.experiment_id if experiment else None
 
 
 def _portions(params: dict[str, str]) -> Iterator[dict[str, str]]:
@@ -201,7 +185,7 @@ def _portions(params: dict[str, str]) -> Iterator[dict[str, str]]:
     size = 0
     for key, value in params.items():
         more = len(json.dumps([key, value]))  # in ASCII, as the SDK sends it
-        if portion and (len(portion) == description.PARAMETERS_PER_BATCH or size + more > MOST_BYTES):
+        if portion and (len(portion) == description.PARAMETERS_PER_BATCH or size + more > REQUEST_BYTES):
             yield portion
             portion, size = {}, 0
         portion[key] = value
@@ -215,14 +199,10 @@ def _describe(client: "WorkspaceClient", *, run_id: str, params: dict[str, str])
     client.experiments.log_batch(run_id=run_id, params=[Param(key, value) for key, value in params.items()])
 
 
-def _status(info: "ModelVersionInfo") -> str:
-    return info.status.value if info.status else "in a state that is not known"
-
-
-def _finish(client: "WorkspaceClient", run_id: str, word: str) -> None:
+def _finish(client: "WorkspaceClient", run_id: str, status: str) -> None:
     from databricks.sdk.service.ml import UpdateRunStatus
 
     run = client.experiments.get_run(run_id).run
-    if run is None or run.info is None or run.info.status is None or run.info.status.value != word:
-        now = int(time.time() * MILLISECONDS)
-        client.experiments.update_run(run_id=run_id, status=UpdateRunStatus(word), end_time=now)
+    if run is None or run.info is None or run.info.status is None or run.info.status.value != status:
+        now = int(time.time() * MILLISECONDS_PER_SECOND)
+        client.experiments.update_run(run_id=run_id, status=UpdateRunStatus(status), end_time=now)

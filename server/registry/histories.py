@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from server.registry.description import MetricValue
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.ml import Metric
 
+    from server.databricks.client import WorkspaceClient
+
 RUNS_REMEMBERED: Final = 16
-PAGE: Final = 25_000  # the most that one request may ask for
+VALUES_PER_PAGE: Final = 25_000  # the most that one request may ask for
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Histories:
     """Logs what a run does not have yet: Databricks appends whatever it is sent, the same value too.
 
     What a run has is read from Databricks, as others may have logged to it, unless all there is to log comes after the
-    latest values, which are told with the run. It is remembered for a few runs. Functions for threads.
+    latest values, which come with the run itself. It is remembered for a few runs. For threads.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class Histories:
         """Log those values that are new, in one request, which `client` must not repeat by itself."""
         from databricks.sdk.service.ml import Metric
 
-        history = self._of(run_id)
+        history = self._history(run_id)
         with history.lock:
             if not _new(values, history):
                 return
@@ -67,7 +68,7 @@ class Histories:
         with self._lock:
             self._runs.pop(run_id, None)
 
-    def _of(self, run_id: str) -> _History:
+    def _history(self, run_id: str) -> _History:
         with self._lock:
             history = self._runs.setdefault(run_id, _History())
             self._runs.move_to_end(run_id)
@@ -85,7 +86,7 @@ def _read(client: "WorkspaceClient", run_id: str, history: _History, values: Seq
     run = client.experiments.get_run(run_id).run
     latest = {metric.key: _value(metric) for metric in (run.data.metrics if run and run.data else None) or ()}
     for key in {value.key for value in values if value.key in latest and not _is_after(value, latest[value.key])}:
-        logged = client.experiments.get_history(key, run_id=run_id, max_results=PAGE)
+        logged = client.experiments.get_history(key, run_id=run_id, max_results=VALUES_PER_PAGE)
         history.values[key] = {_value(metric) for metric in logged}
 
 
@@ -95,5 +96,5 @@ def _is_after(value: MetricValue, latest: MetricValue) -> bool:
 
 
 def _value(metric: "Metric") -> MetricValue:
-    """JSON leaves zeros out, and writes numbers that it does not have as texts."""
+    """A logged metric. JSON leaves zeros out, and has NaN and infinities as strings."""
     return MetricValue(metric.key or "", float(metric.value or 0), metric.timestamp or 0, metric.step or 0)

@@ -85,7 +85,7 @@ class MlflowRegistry:
 
     async def log_model(self, run_id: str, artifact: Path) -> None:
         """Copy the folder to the run's artifacts, unless it is there with the same digest."""
-        await self._client.call(models.log, run_id, artifact, within=models.LOGGING_A_MODEL)
+        await self._client.call(models.log, run_id, artifact, within=models.LOGGING_A_MODEL_SECONDS)
 
     async def register(self, run_id: str, name: str, job_id: str) -> str:
         """Find the version made from this run, or make it; then wait until it is ready."""
@@ -127,28 +127,28 @@ class MlflowRegistry:
     def _experiment(self, client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
 
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
             is_database = self._tracking_uri.split(":")[0].split("+")[0] in DATABASES
             location = self._artifact_root.as_uri() if is_database else None
             try:
                 return client.create_experiment(EXPERIMENT, artifact_location=location)
             except MlflowException:
-                found = client.get_experiment_by_name(EXPERIMENT)  # another replica was quicker
-                if found is None:
+                experiment = client.get_experiment_by_name(EXPERIMENT)  # another replica was quicker
+                if experiment is None:
                     raise
-        if found.lifecycle_stage != "active":
+        if experiment.lifecycle_stage != "active":
             raise Unavailable(
                 f"MLflow: the experiment {EXPERIMENT} was deleted;"
-                f" `mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
+                f" `mlflow experiments restore --experiment-id {experiment.experiment_id}` brings it back"
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _register(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> Version:
         with self._finding_or_making:
-            found = _version_of(client, run_id, name)
-            if found is not None:
-                return found
+            version = _version_of(client, run_id, name)
+            if version is not None:
+                return version
             run = models.logged(client, run_id)
             tags = {key: value for key, value in run.data.tags.items() if key.startswith(description.OUR_TAGS)}
             return models.make_version(client, run, name, tags=tags | {description.JOB_TAG: job_id})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.domain.errors import Unavailable
-from server.registry import description
+from server.registry.description import MODEL_DIGEST_TAG, folder_digest
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -19,9 +19,8 @@ READY: Final = "READY"
 PENDING: Final = "PENDING_REGISTRATION"
 FAILED: Final = "FAILED_REGISTRATION"
 
-# seconds
-LOGGING_A_MODEL: Final = 120.0
-BETWEEN_LOOKS = 0.5
+LOGGING_A_MODEL_SECONDS: Final = 120.0
+POLL_SECONDS = 0.5
 
 MISSING: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 EXISTING: Final = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
@@ -38,23 +37,28 @@ def log(client: "MlflowClient", run_id: str, artifact: Path) -> None:
     """Copy a folder in MLflow's format to the run's artifacts, unless it is there with the same digest."""
     if not (artifact / "MLmodel").is_file():
         raise Unavailable(f"there is no model in MLflow's format at {artifact.name}")
-    digest = description.folder_digest(artifact)
-    if client.get_run(run_id).data.tags.get(description.MODEL_DIGEST_TAG) == digest:
+    digest = folder_digest(artifact)
+    if client.get_run(run_id).data.tags.get(MODEL_DIGEST_TAG) == digest:
         return  # written over, it could be read half-way
     client.log_artifacts(run_id, str(artifact), artifact_path=MODEL)
-    client.set_tag(run_id, description.MODEL_DIGEST_TAG, digest)
+    client.set_tag(run_id, MODEL_DIGEST_TAG, digest)
 
 
 def logged(client: "MlflowClient", run_id: str) -> "Run":
     """A run that has a model. Raises `Unavailable` for any other."""
     run = client.get_run(run_id)
-    if description.MODEL_DIGEST_TAG not in run.data.tags:
+    if MODEL_DIGEST_TAG not in run.data.tags:
         raise Unavailable(f"MLflow: the run {run_id} has no model to register")
     return run
 
 
 def make_version(
-    client: "MlflowClient", run: "Run", name: str, *, tags: Mapping[str, str] | None = None, told: str | None = None
+    client: "MlflowClient",
+    run: "Run",
+    name: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
 ) -> Version:
     """Register the model of a run: a new version of `name`, which is made when there is no such model."""
     _make_registered_model(client, name)
@@ -63,21 +67,26 @@ def make_version(
         source=f"{run.info.artifact_uri}/{MODEL}",
         run_id=run.info.run_id,
         tags=None if tags is None else dict(tags),
-        description=told,
+        description=description,
         await_creation_for=0,
     )
     return Version(str(made.version), made.status)
 
 
-async def until_ready(name: str, version: Version, look: Callable[[str], Awaitable[Version]], *, within: float) -> None:
-    """Look at a pending version until it can be loaded. Raises `Unavailable` when it can't, or not in time."""
+async def until_ready(
+    name: str, version: Version, refresh: Callable[[str], Awaitable[Version]], *, within: float
+) -> None:
+    """Poll a pending version until it is ready; `refresh` reads it anew by its number.
+
+    Raises `Unavailable` when it failed, or is still pending after `within` seconds.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while version.status == PENDING:
         if loop.time() > deadline:
             raise Unavailable(f"MLflow: version {version.number} of {name} is still being registered")
-        await asyncio.sleep(BETWEEN_LOOKS)
-        version = await look(version.number)
+        await asyncio.sleep(POLL_SECONDS)
+        version = await refresh(version.number)
     if version.status != READY:
         raise Unavailable(f"MLflow: version {version.number} of {name} is {version.status}")
 

@@ -2,9 +2,9 @@
 
 # ruff: noqa: PLC0415  (MLflow takes seconds to import: on first use, in a thread)
 
-import tempfile
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final, NamedTuple
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from server.registry import models
 from server.registry.models import Version
@@ -15,41 +15,33 @@ if TYPE_CHECKING:
 
 TRACKING_URI: Final = "databricks"
 REGISTRY_URI: Final = "databricks-uc"
+MILLISECONDS_PER_SECOND: Final = 1_000
 
 
-class Found(NamedTuple):
-    """A version of a run's model; one that was `left` has been made earlier, and its files may not be there."""
+def find_or_make(
+    client: "MlflowClient", run_id: str, name: str, job_id: str, abandoned_after_seconds: float
+) -> Version:
+    """The version of the model `name` made from this run, which is made when there is none that is or may get ready.
 
-    version: Version
-    left: bool
+    A version stays pending for ever when its maker was cut off before the files were there. MLflow has no public way to
+    complete it, so one that is older than `abandoned_after_seconds` is deleted and made anew.
 
-
-def find_or_make(client: "MlflowClient", run_id: str, name: str, job_id: str) -> Found:
-    """The version made from this run, which is made when there is none.
-
-    It has no tags, which need a privilege of their own, and can't have names such as those of the run's.
+    A version that is made has no tags, which need a privilege of their own, and can't have names such as those of the
+    run's. Raises `Unavailable` when the run has no model, and what MLflow raises.
     """
-    found = _version_of(client, run_id, name)
-    if found is not None:
-        return Found(found, left=True)
+    version = _version_of(client, run_id, name)
+    if version is not None:
+        newest = client.get_model_version(name, version.version) if version.status == models.PENDING else version
+        if newest.status != models.PENDING or _age_seconds(newest) <= abandoned_after_seconds:
+            return Version(str(newest.version), newest.status)
+        client.delete_model_version(name, newest.version)
     run = models.logged(client, run_id)
-    return Found(models.make_version(client, run, name, told=f"Trained by Tunegraph, job {job_id}"), left=False)
-
-
-def complete(client: "MlflowClient", run_id: str, name: str, number: str, storage_location: str) -> None:
-    """Bring the files to a version that has waited for them since whoever made it was cut off; then it is final.
-
-    MLflow does this with every version that it makes, and has no other way in.
-    """
-    from mlflow.artifacts import download_artifacts
-
-    store = client._get_registry_client().store  # type: ignore[no-untyped-call]  # noqa: SLF001  (as said)
-    version = SimpleNamespace(name=name, version=number, storage_location=storage_location)
-    source = f"{models.logged(client, run_id).info.artifact_uri}/{models.MODEL}"
-    with tempfile.TemporaryDirectory() as folder:
-        files = download_artifacts(artifact_uri=source, tracking_uri=TRACKING_URI, dst_path=folder)
-        store._get_artifact_repo(version, name).log_artifacts(files, "")  # noqa: SLF001  (as said)
-    store._finalize_model_version(name=name, version=number)  # noqa: SLF001  (as said)
+    try:
+        return models.make_version(client, run, name, description=f"Trained by Tunegraph, job {job_id}")
+    except Exception:
+        with suppress(Exception):  # then it is deleted when it is old enough
+            _delete_pending(client, run_id, name)
+        raise
 
 
 def open_client() -> "MlflowClient":
@@ -59,27 +51,33 @@ def open_client() -> "MlflowClient":
     return MlflowClient(tracking_uri=TRACKING_URI, registry_uri=REGISTRY_URI)
 
 
-def _version_of(client: "MlflowClient", run_id: str, name: str) -> Version | None:
+def _version_of(client: "MlflowClient", run_id: str, name: str) -> "ModelVersion | None":
     """The first that can be loaded, or else the first that may yet be."""
-    made = [
-        Version(str(version.version), version.status)
-        for version in _versions(client, name)
-        if version.run_id == run_id and version.status != models.FAILED
-    ]
-    return min(made, key=lambda version: (version.status != models.READY, int(version.number)), default=None)
+    usable = [version for version in _versions_of(client, run_id, name) if version.status != models.FAILED]
+    return min(usable, key=lambda version: (version.status != models.READY, int(version.version)), default=None)
 
 
-def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
+def _delete_pending(client: "MlflowClient", run_id: str, name: str) -> None:
+    for version in _versions_of(client, run_id, name):
+        if version.status == models.PENDING:
+            client.delete_model_version(name, version.version)
+
+
+def _age_seconds(version: "ModelVersion") -> float:
+    return time.time() - (version.creation_timestamp or 0) / MILLISECONDS_PER_SECOND
+
+
+def _versions_of(client: "MlflowClient", run_id: str, name: str) -> "list[ModelVersion]":
     from mlflow.exceptions import MlflowException
 
-    found: list[ModelVersion] = []
+    versions: list[ModelVersion] = []
     token: str | None = None
     try:
         while token != "":
             page = client.search_model_versions(f"name='{name}'", page_token=token)
-            found += page
+            versions += page
             token = page.token or ""
     except MlflowException as error:
         if error.error_code not in models.MISSING:
             raise
-    return found
+    return [version for version in versions if version.run_id == run_id]

@@ -20,7 +20,7 @@ PLAIN_WIDTH = 110  # of what is not a terminal
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Show the whole way of a model; with `--exit` the status says whether all of it held."""
+    """Import, train, register and ask a model. The exit status: with `--exit`, whether every check held."""
     logs.configure(settings.model_copy(update={"log_level": "warning"}))
     what = scenario.of_file(options.data, options.name) if options.data else scenario.sample()
     return running.run(_demo(settings, what, stay=not options.exit))
@@ -37,14 +37,14 @@ async def _demo(settings: Settings, what: scenario.Scenario, *, stay: bool) -> i
     async with child.serving(log) as server:
         console.print(f"The server is ready (its log: {log})", markup=False, soft_wrap=True)
         async with Client.open(server.authority) as client:
-            found = await _show(settings, what, client, console)
-        report.outcome(console, found)
+            results = await _show(settings, what, client, console)
+        report.outcome(console, results)
         report.addresses(console, server.authority)
         if stay:
             console.print("The server goes on until you press Ctrl-C.")
             with suppress(asyncio.CancelledError):
                 raise running.Cannot(f"The server ended with status {await server.process.wait()}; see {log}")
-    return 0 if all(check.held for check in found) else running.FAILED
+    return 0 if all(check.held for check in results) else running.FAILED
 
 
 async def _show(settings: Settings, what: scenario.Scenario, client: Client, console: Console) -> list[Check]:
@@ -54,22 +54,22 @@ async def _show(settings: Settings, what: scenario.Scenario, client: Client, con
         job_id = await job.create(client, sheet["id"], what)
         console.print(f"Created by mutation, followed by subscription: {job_id}", markup=False)
         await job.follow(client, job_id, console)
-        known = await facts.gather(client, job_id)
+        finished = await facts.gather(client, job_id)
     except RequestFailed as error:
         raise running.Cannot(str(error)) from error
-    report.learning(console, known)
-    report.origin(console, known)
-    given = await _answers(settings, known)
+    report.learning(console, finished)
+    report.origin(console, finished)
+    given = await _answers(settings, finished)
     report.answers(console, given)
-    return checks(known, given, what, asked=QUESTIONS)
+    return checks(finished, given, what, asked=QUESTIONS)
 
 
-async def _answers(settings: Settings, known: facts.Facts) -> list[answers.Answer]:
-    name, version = known.job["ucModelName"], known.job["ucModelVersion"]
+async def _answers(settings: Settings, finished: facts.Facts) -> list[answers.Answer]:
+    name, version = finished.job["ucModelName"], finished.job["ucModelVersion"]
     if not (name and version):
         return []
     try:
-        return await answers.ask(settings, name, version, known.questions(QUESTIONS))
+        return await answers.ask(settings, name, version, finished.questions(QUESTIONS))
     except Unavailable as error:
         running.complain(str(error))
         return []

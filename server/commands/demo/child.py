@@ -14,8 +14,8 @@ import httpx
 from server.commands.running import Cannot
 
 ANNOUNCED = re.compile(rb"http://(\S+)/graphql")
-START_TIMEOUT = 120.0  # seconds; the first start makes the database
-STOP_TIMEOUT = 15.0
+START_TIMEOUT_SECONDS = 120.0  # the first start makes the database
+STOP_TIMEOUT_SECONDS = 15.0
 SHOWN_LINES = 15
 
 
@@ -41,11 +41,11 @@ async def serving(log: Path) -> AsyncIterator[Child]:
         )
     try:
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 authority = await _announced(process)
                 await _ready(authority)
         except TimeoutError:
-            raise _failed(f"The server was not ready within {START_TIMEOUT:.0f} s", log) from None
+            raise _failed(f"The server was not ready within {START_TIMEOUT_SECONDS:.0f} s", log) from None
         if authority is None:
             raise _failed(f"The server ended with status {process.returncode} before it was ready", log)
         yield Child(authority, process)
@@ -54,11 +54,11 @@ async def serving(log: Path) -> AsyncIterator[Child]:
 
 
 async def _announced(process: Process) -> str | None:
-    """Where the server says it is; None when it ended instead."""
+    """The authority that the server prints; None when it ended instead."""
     output = process.stdout
     while output is not None and (line := await output.readline()):
-        if found := ANNOUNCED.search(line):
-            return found[1].decode()
+        if match := ANNOUNCED.search(line):
+            return match[1].decode()
     await process.wait()
     return None
 
@@ -75,7 +75,7 @@ async def _stop(process: Process) -> None:
     """End the server, also when this task is cancelled meanwhile: its database must not outlive it."""
     with suppress(ProcessLookupError):
         process.terminate()
-    stopping = asyncio.ensure_future(asyncio.wait_for(process.wait(), STOP_TIMEOUT))
+    stopping = asyncio.ensure_future(asyncio.wait_for(process.wait(), STOP_TIMEOUT_SECONDS))
     while not stopping.done():
         with suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.shield(stopping)

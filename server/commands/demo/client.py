@@ -14,14 +14,14 @@ from websockets.typing import Subprotocol
 
 # https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 PROTOCOL = Subprotocol("graphql-transport-ws")
-TIMEOUT = 30.0  # seconds; creating a job may take 10
-MAX_MESSAGE = 16 * 1024 * 1024
+TIMEOUT_SECONDS = 30.0  # creating a job may take 10
+MOST_MESSAGE_BYTES = 16 * 1024 * 1024
 
 Data = dict[str, Any]
 
 
 class RequestFailed(Exception):
-    """The server did not answer, or answered with errors; the message says which."""
+    """There was no response, or one with errors; the message says which."""
 
 
 class StreamLost(RequestFailed):
@@ -39,23 +39,23 @@ class Client:
     @asynccontextmanager
     async def open(cls, authority: str) -> AsyncIterator[Self]:
         """A client for the length of the context. Proxies of the environment are not for loopback, and are ignored."""
-        async with httpx.AsyncClient(base_url=f"http://{authority}", timeout=TIMEOUT, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=f"http://{authority}", timeout=TIMEOUT_SECONDS, trust_env=False) as http:
             yield cls(authority, http)
 
     async def ask(self, document: str, **variables: object) -> Data:
-        """The data that answers a query or a mutation. Raises `RequestFailed`."""
+        """The `data` of a query's or a mutation's result. Raises `RequestFailed`."""
         try:
             response = await self.http.post("/graphql", json={"query": document, "variables": variables})
-            answer: Data = response.json()
+            result: Data = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise RequestFailed(f"The server did not answer: {str(error) or type(error).__name__}") from error
-        return _data(answer)
+        return _data(result)
 
     async def follow(self, document: str, **variables: object) -> AsyncGenerator[Data, None]:
-        """The data of each message of a subscription, until it completes. Raises `StreamLost`, `RequestFailed`."""
+        """The `data` of each result of a subscription, until it completes. Raises `StreamLost`, `RequestFailed`."""
         try:
             async with connect(
-                f"ws://{self.authority}/graphql", subprotocols=[PROTOCOL], max_size=MAX_MESSAGE, proxy=None
+                f"ws://{self.authority}/graphql", subprotocols=[PROTOCOL], max_size=MOST_MESSAGE_BYTES, proxy=None
             ) as socket:
                 await _greet(socket)
                 stream = str(uuid4())
@@ -70,7 +70,7 @@ class Client:
 async def _greet(socket: ClientConnection) -> None:
     await _send(socket, {"type": "connection_init"})
     while (message := await _receive(socket))["type"] != "connection_ack":
-        await _answer(socket, message)
+        await _pong(socket, message)
 
 
 async def _payloads(socket: ClientConnection, stream: str) -> AsyncIterator[Data]:
@@ -84,10 +84,10 @@ async def _payloads(socket: ClientConnection, stream: str) -> AsyncIterator[Data
             case "complete" if message["id"] == stream:
                 return
             case _:
-                await _answer(socket, message)
+                await _pong(socket, message)
 
 
-async def _answer(socket: ClientConnection, message: Data) -> None:
+async def _pong(socket: ClientConnection, message: Data) -> None:
     if message["type"] == "ping":
         await _send(socket, {"type": "pong"})
 
@@ -101,8 +101,8 @@ async def _receive(socket: ClientConnection) -> Data:
     return message
 
 
-def _data(answer: Data) -> Data:
-    if answer.get("errors"):
-        raise RequestFailed("; ".join(str(error.get("message")) for error in answer["errors"]))
-    data: Data = answer["data"]
+def _data(result: Data) -> Data:
+    if result.get("errors"):
+        raise RequestFailed("; ".join(str(error.get("message")) for error in result["errors"]))
+    data: Data = result["data"]
     return data

@@ -88,10 +88,10 @@ class Facts:
     def questions(self, count: int) -> list[Question]:
         """Questions of the validation side with different answers; first those whose answer others were trained on."""
         trained = {asked.expected for asked in self._asked("TRAIN")}
-        found: dict[str, Question] = {}
+        by_answer: dict[str, Question] = {}
         for asked in self._asked("VALIDATION"):
-            found.setdefault(asked.expected, asked)
-        return sorted(found.values(), key=lambda asked: asked.expected not in trained)[:count]
+            by_answer.setdefault(asked.expected, asked)
+        return sorted(by_answer.values(), key=lambda asked: asked.expected not in trained)[:count]
 
     def _asked(self, split: str) -> list[Question]:
         """The last question of each pair of a side, with its answer; pairs that were deleted since are left out."""
@@ -100,7 +100,7 @@ class Facts:
 
 
 async def gather(client: Client, job_id: str) -> Facts:
-    """Ask for all of it."""
+    """Read the job and all pairs of its lineage. Raises `RequestFailed`."""
     job = (await client.ask(JOB, id=job_id, keys=list(SERIES)))["trainingJob"]
     if job is None:
         raise RequestFailed(f"The server knows no job {job_id}")

@@ -49,21 +49,21 @@ MEASURING = frozenset({"PROGRESS_UPDATE", "METRIC_UPDATE"})  # the bar and the e
 
 
 async def find_training_sheet(client: Client, name: str) -> Data:
-    """The training sheet called `name`, with what the gates say of its pairs."""
+    """The training sheet called `name`, with its eligibility. Raises `RequestFailed`."""
     after = None
     while True:
         page = (await client.ask(TRAINING_SHEETS, after=after))["trainingSheets"]
         for sheet in page["nodes"]:
             if sheet["name"] == name:
-                found: Data = sheet
-                return found
+                matching: Data = sheet
+                return matching
         if not page["pageInfo"]["hasNextPage"]:
             raise RequestFailed(f"The server knows no Training Sheet {name!r}")
         after = page["pageInfo"]["endCursor"]
 
 
 async def create(client: Client, training_sheet_id: str, scenario: Scenario) -> str:
-    """A new job's id."""
+    """Create a job and return its id. Raises `RequestFailed`."""
     result = (
         await client.ask(
             CREATE,
@@ -85,7 +85,7 @@ async def create(client: Client, training_sheet_id: str, scenario: Scenario) -> 
 
 
 async def follow(client: Client, job_id: str, console: Console) -> None:
-    """Show a job until it has ended: its events, a line for each epoch that is seen, and a bar."""
+    """Show a job until it has ended: its events, a line for each epoch, and a bar. Raises `RequestFailed`."""
     bar = Progress(
         TextColumn("{task.fields[status]}"),
         BarColumn(),
@@ -145,10 +145,10 @@ def _epoch(number: int, total: int | None, metrics: Data) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A loss."""
+    """A loss with four digits."""
     return ABSENT if value is None else f"{value:.4f}"
 
 
 def percent(value: float | None) -> str:
-    """An accuracy, 0 to 1."""
+    """A share from 0 to 1 in percent."""
     return ABSENT if value is None else f"{value * 100:.1f} %"

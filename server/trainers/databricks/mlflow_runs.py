@@ -10,8 +10,9 @@ from server.databricks.workspace import Workspace
 from server.trainers.trainer import MetricPoint
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.ml import Metric
+
+    from server.databricks.client import WorkspaceClient
 
 PAGE: Final = 25_000  # the most that MLflow gives at once
 MOST_KEYS: Final = 60

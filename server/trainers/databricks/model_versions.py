@@ -9,8 +9,9 @@ from server.databricks.workspace import Workspace
 from server.domain.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.catalog import ModelVersionInfo
+
+    from server.databricks.client import WorkspaceClient
 
 READY: Final = "READY"
 FAILED: Final = "FAILED_REGISTRATION"

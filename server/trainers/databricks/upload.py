@@ -13,7 +13,7 @@ from server.domain.errors import Unavailable
 from server.trainers.trainer import TrainingRequest
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 CHUNK: Final = 1 << 20
 WITHIN: Final = 600.0  # seconds for all files of a job
@@ -70,12 +70,12 @@ def _put(client: "WorkspaceClient", source: Path, target: str) -> None:
 
 def _size(client: "WorkspaceClient", path: str) -> int | None:
     """How many bytes a file has; None when there is none."""
-    from databricks.sdk.errors import NotFound  # noqa: PLC0415  (takes seconds to import; it is by now)
-
     try:
         return client.files.get_metadata(path).content_length
-    except NotFound:
-        return None
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
 
 
 def _digest(client: "WorkspaceClient", path: str) -> str:

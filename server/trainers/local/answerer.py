@@ -22,10 +22,10 @@ from sklearn.feature_extraction.text import HashingVectorizer
 Floats = npt.NDArray[np.float32]
 
 WORD = re.compile(r"\w+|[^\w\s]")
-HASHED = 2**17
+HASHED_FEATURES = 2**17
 TEXTS_AT_ONCE = 2_000
-SHORTEST, LONGEST = 3, 5  # characters of a part of a word
-TINY = 1e-6
+SHORTEST_PART, LONGEST_PART = 3, 5  # characters of a part of a word
+SMALLEST_LENGTH = 1e-6  # of a vector; shorter ones are divided by this
 
 
 def tokens(text: str, most: int) -> list[str]:
@@ -41,7 +41,7 @@ def features(text: str, most: int, *, characters: bool) -> Iterator[str]:
     if characters:
         for word in words:
             marked = f"<{word}>"
-            for size in range(SHORTEST, LONGEST + 1):
+            for size in range(SHORTEST_PART, LONGEST_PART + 1):
                 yield from (f"#{marked[at : at + size]}" for at in range(len(marked) - size + 1))
 
 
@@ -66,7 +66,7 @@ class Encoder:
         """How often each hashed feature occurs, as a sparse matrix of shape (texts, 131,072)."""
         vectorizer = HashingVectorizer(
             analyzer=lambda text: features(text, max_seq_length, characters=characters),
-            n_features=HASHED,
+            n_features=HASHED_FEATURES,
             alternate_sign=False,
             norm=None,
             dtype=np.float32,
@@ -74,7 +74,7 @@ class Encoder:
         return sp.csr_matrix(vectorizer.transform(texts))
 
     def sparse(self, texts: Iterable[str]) -> sp.csr_matrix:
-        """TF-IDF rows of length 1, over the features that were seen."""
+        """TF-IDF rows of length 1 over the features that were seen: a float32 matrix of shape (texts, features)."""
         waiting = iter(texts)
         parts = [sp.csr_matrix((0, len(self.columns)), dtype=np.float32)]
         while some := list(islice(waiting, TEXTS_AT_ONCE)):  # all at once, hashing would need several times the memory
@@ -83,30 +83,30 @@ class Encoder:
         return sp.csr_matrix(sp.vstack(parts))
 
     def encode(self, rows: sp.csr_matrix) -> Floats:
-        """Unit vectors of TF-IDF rows; a text of nothing known stays close to zero."""
+        """The unit vectors of TF-IDF rows, float32 (texts, dimensions); a text without a known feature has zeros."""
         return unit(np.asarray(rows @ self.table, dtype=np.float32))
 
 
-def weighted(counted: sp.csr_matrix, weights: Floats) -> sp.csr_matrix:
-    """Counts as TF-IDF: 1 + log of the count, times the feature's weight, each row of length 1."""
-    rows = sp.csr_matrix(counted, dtype=np.float32, copy=True)
+def weighted(counts: sp.csr_matrix, weights: Floats) -> sp.csr_matrix:
+    """TF-IDF of a matrix of counts (texts, features): (1 + log count) · weight, each row then of length 1."""
+    rows = sp.csr_matrix(counts, dtype=np.float32, copy=True)
     rows.data = 1 + np.log(rows.data)
     rows = sp.csr_matrix(rows.multiply(weights))
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags(1 / np.maximum(lengths, TINY)) @ rows, dtype=np.float32)
+    return sp.csr_matrix(sp.diags(1 / np.maximum(lengths, SMALLEST_LENGTH)) @ rows, dtype=np.float32)
 
 
 def unit(vectors: Floats) -> Floats:
-    """Vectors of length 1."""
+    """The rows of an array (vectors, dimensions) at length 1, in its dtype."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, TINY), dtype=vectors.dtype)
+    return np.asarray(vectors / np.maximum(lengths, SMALLEST_LENGTH), dtype=vectors.dtype)
 
 
 class Answerer(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined, misc]  # MLflow makes the class as it is imported
     """Finds the answer whose vector is nearest to the question's."""
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401  (MLflow's)
-        """Read what was trained."""
+        """Read the folder that `Training.save` wrote; MLflow calls this when the model is loaded."""
         folder = Path(context.artifacts["retriever"])
         described = json.loads((folder / "retriever.json").read_text(encoding="utf-8"))
         with np.load(folder / "retriever.npz") as arrays:
@@ -130,8 +130,8 @@ class Answerer(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined, misc]  
         questions = self._encoder.encode(self._encoder.sparse(model_input["question"].tolist()))
         scores = questions @ self._vectors.T
         best = scores.argmax(axis=1)
-        found = [self._answers[index] for index in best]
-        return pd.DataFrame({"answer": found, "score": scores[np.arange(len(best)), best].astype(float)})
+        answers = [self._answers[index] for index in best]
+        return pd.DataFrame({"answer": answers, "score": scores[np.arange(len(best)), best].astype(float)})
 
 
 mlflow.models.set_model(Answerer())

@@ -14,12 +14,12 @@ import psutil
 from server.trainers.local.run import SLOTS, Run, is_held, queued
 
 CHECKOUT: Final = Path(__file__).parents[3]
-PASSED_ON: Final = (
+PASSED_VARIABLES: Final = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT"),
     # which GPUs, and where the base models are; a token for the hub is in a file that it keeps itself
     *("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"),
 )
-SET: Final = {
+SET_VARIABLES: Final = {
     "PYTHONPATH": str(CHECKOUT),
     "PYTHONUNBUFFERED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -27,9 +27,9 @@ SET: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run, and did nothing
-CLOCK_STEP: Final = 5.0  # seconds; the time of creation that the system tells moves when its clock is set
-THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+EXIT_NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run, and did nothing
+CLOCK_STEP_SECONDS: Final = 5.0  # the time of creation that the system tells moves when its clock is set
+THREAD_VARIABLES: Final = ("OMP_NUM_THREAD_VARIABLES", "OPENBLAS_NUM_THREAD_VARIABLES", "MKL_NUM_THREAD_VARIABLES")
 
 
 class Children:
@@ -43,19 +43,22 @@ class Children:
         self._reaping = threading.Lock()  # calls come from several threads
 
     def start_queued(self) -> None:
-        """Start as many of the queued runs as there are free slots, the longest waiting first."""
+        """Start as many of the queued runs as there are free slots, the longest waiting first. Raises `OSError`."""
         self._reap()
         waiting = [run for run in queued(self._runs) if run.job_id not in self._started]
         if not waiting:
             return
         taken = sum(is_held(self._runs / SLOTS / str(slot)) for slot in range(self._slots))
-        coming = sum(not Run(self._runs / job_id).was_started() for job_id in self._started)
-        for run in waiting[: max(0, self._slots - taken - coming)]:
+        starting = sum(not Run(self._runs / job_id).was_started() for job_id in self._started)
+        for run in waiting[: max(0, self._slots - taken - starting)]:
             if run.cancel_age(0.0) is None and run.job_id not in self._exits:
                 self._start(run)
 
     def exit_status(self, run: Run) -> int | None:
-        """How the run's child ended, when this process started it: an exit status, or minus a signal."""
+        """How the run's child ended: its exit status, or minus the number of a signal.
+
+        None while it runs, and when another process started it.
+        """
         self._reap()
         return self._exits.get(run.job_id)
 
@@ -65,12 +68,12 @@ class Children:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             child = psutil.Process(holder.pid)
-            if abs(child.create_time() - holder.created) < CLOCK_STEP and is_held(run.lock):
+            if abs(child.create_time() - holder.created) < CLOCK_STEP_SECONDS and is_held(run.lock):
                 child.send_signal(number)
 
     def _start(self, run: Run) -> None:
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= dict.fromkeys(THREADS, "1") | SET
+        environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+        environment |= dict.fromkeys(THREAD_VARIABLES, "1") | SET_VARIABLES
         command = [sys.executable, "-m", "server.trainers.local.train", str(run.folder), str(self._slots)]
         with run.log.open("ab") as log:
             self._started[run.job_id] = subprocess.Popen(  # noqa: S603  (our own program; the folder's name is an id)
@@ -88,5 +91,5 @@ class Children:
             for job_id, child in list(self._started.items()):
                 if (status := child.poll()) is not None:
                     del self._started[job_id]
-                    if status != NO_SLOT:
+                    if status != EXIT_NO_SLOT:
                         self._exits[job_id] = status

@@ -41,7 +41,7 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
 
 def check(base_model: str, config: Mapping[str, Any]) -> None:
     """Raise `InvalidInput` for what can't be trained here."""
-    if language_models.is_one(base_model):
+    if language_models.is_language_model(base_model):
         language_models.check(base_model, config)
         return
     if base_model not in SIZES:
@@ -56,7 +56,7 @@ def check(base_model: str, config: Mapping[str, Any]) -> None:
 
 def total_epochs(base_model: str, config: Mapping[str, Any]) -> int:
     """How many epochs a run has."""
-    if language_models.is_one(base_model):
+    if language_models.is_language_model(base_model):
         return int(hyperparameters.used(config)["epochs"])
     return whole(config, "epochs")
 

@@ -13,7 +13,10 @@ from server.trainers.trainer import MetricPoint
 
 
 def outcome(run: Run, stop: Callable[[], bool], slots: int) -> Result:
-    """Train one run to its end; `slots` share the processors. Raises what is nobody's fault."""
+    """Train one run to its end, in the training process; `slots` of them share the processors.
+
+    The result also of bad input. Any other failure is raised: `MemoryError`, `ArithmeticError`, `OSError`, a library's.
+    """
     began = time.monotonic()
     draft = run.model.with_name(".model")
     shutil.rmtree(draft, ignore_errors=True)

@@ -20,17 +20,17 @@ LIBRARIES: Final = ("torch", "transformers", "trl", "peft", "datasets")
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 OURS: Final = "local/"
 PATH: Final = ("input", "baseModel")
-SHOWN: Final = 100  # characters of a name
+SHOWN_CHARACTERS: Final = 100  # of a name
 
 
-def is_one(base_model: str) -> bool:
+def is_language_model(base_model: str) -> bool:
     """Whether a name is meant for a language model: an absolute path, or an id of the hub."""
     if base_model.casefold().startswith(OURS):
         return False
     return Path(base_model).is_absolute() or HUB_ID.fullmatch(base_model) is not None
 
 
-def are_there() -> bool:
+def are_installed() -> bool:
     """Whether the libraries that train language models are installed; it imports none."""
     return all(importlib.util.find_spec(name) is not None for name in LIBRARIES)
 
@@ -41,34 +41,36 @@ def check(base_model: str, config: Mapping[str, Any]) -> None:
     An id of the hub passes without asking the hub, unless HF_HUB_OFFLINE forbids the training to ask it: then the model
     must have been loaded before.
     """
-    if not are_there():
+    shown = ascii(base_model[:SHOWN_CHARACTERS])
+    if not are_installed():
         raise InvalidInput(
-            f"this trainer can't fine-tune {base_model[:SHOWN]!a} yet: `make llm` installs what trains language models",
+            f"this trainer can't fine-tune {shown} yet: `make llm` installs what trains language models",
             PATH,
         )
     if Path(base_model).is_absolute():
         if not Path(base_model, "config.json").is_file():
-            raise InvalidInput(f"there is no language model at {base_model[:SHOWN]!a}: it has no config.json", PATH)
+            raise InvalidInput(f"there is no language model at {shown}: it has no config.json", PATH)
     elif _is_offline() and not _cache(base_model).is_dir():
         raise InvalidInput(
-            f"{base_model[:SHOWN]!a} was never loaded here, and HF_HUB_OFFLINE forbids to load it from the hub", PATH
+            f"{shown} was never loaded here, and HF_HUB_OFFLINE forbids to load it from the hub",
+            PATH,
         )
-    if found := hyperparameters.refusal(config):
-        raise InvalidInput(f"trainingConfig.{found[0]} {found[1]}", ("input", "trainingConfig", found[0]))
+    if refusal := hyperparameters.refusal(config):
+        raise InvalidInput(f"trainingConfig.{refusal[0]} {refusal[1]}", ("input", "trainingConfig", refusal[0]))
 
 
 def base_models(names: Iterable[str]) -> list[BaseModel]:
     """Those that the settings name; none without the libraries."""
-    return [BaseModel(name, name, TrainerKind.LOCAL, _context(name)) for name in names] if are_there() else []
+    return [BaseModel(name, name, TrainerKind.LOCAL, _context(name)) for name in names] if are_installed() else []
 
 
 def _context(name: str) -> int | None:
     """How many tokens a model in a folder reads, as its own configuration tells."""
     try:
-        told = json.loads(Path(name, "config.json").read_bytes())
+        settings = json.loads(Path(name, "config.json").read_bytes())
     except (OSError, ValueError):
         return None
-    most = next((told[key] for key in ("max_position_embeddings", "n_positions") if key in told), None)
+    most = next((settings[key] for key in ("max_position_embeddings", "n_positions") if key in settings), None)
     return most if isinstance(most, int) else None
 
 

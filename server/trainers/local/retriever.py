@@ -24,12 +24,12 @@ from sklearn.utils.extmath import randomized_svd
 
 from server.trainers.local import answerer
 from server.trainers.local.answerer import Encoder, tokens
-from server.trainers.local.learning import Integers, RowAdam, rank, slopes
+from server.trainers.local.learning import Integers, RowAdam, gradients, rank
 
-SEEDS = 2**32  # a seed of a job may be negative, one of numpy not
-FITTED = 20_000  # texts that the features, their weights and the SVD are made of, at most
-MEASURED = 2_000  # questions of a side that are measured, at most
-LEAST_RATE = 0.1  # the learning rate ends at this part of its peak
+NUMPY_SEEDS = 2**32  # a seed of a job may be negative, one of numpy not
+MOST_FITTED = 20_000  # texts that the features, their weights and the SVD are made of
+MOST_MEASURED = 2_000  # questions of a side
+FINAL_RATE_SHARE = 0.1  # of the learning rate's peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,14 @@ class Epoch:
 
 
 class Diverged(ArithmeticError):
-    """The numbers ran away."""
+    """A loss or another measurement is not finite: the learning rate is too high for the data."""
 
 
 def read(path: Path) -> Examples:
-    """Chat JSONL: the answer is the last assistant message, the question all before it but the system prompt."""
+    """Read a file of chat JSONL: the answer is the last assistant message, the question all before it but the system's.
+
+    Raises `OSError`, and `ValueError` or `KeyError` for a line that is no conversation with an assistant's message.
+    """
     questions, answers = [], []
     with path.open(encoding="utf-8") as lines:
         for line in lines:
@@ -81,17 +84,17 @@ def read(path: Path) -> Examples:
 
 
 class Training:
-    """One model on its way. Candidates for an answer are the distinct answers of both sides.
+    """The training of one model. Candidates for an answer are the distinct answers of both sides.
 
     The features, their weights and the table are made from the train side alone, from 20,000 of its texts when there
     are more. The same examples and configuration give the same numbers. A side of more than 2,000 questions is measured
-    on 2,000 of them. What is drawn is drawn once, with the seed.
+    on 2,000 of them. What is drawn is drawn once, with the seed. Every call blocks.
     """
 
     def __init__(self, train: Examples, validation: Examples, configuration: Configuration) -> None:
         self.tokens = 0
         self._configuration = configuration
-        self._draw = np.random.default_rng(configuration.seed % SEEDS)
+        self._draw = np.random.default_rng(configuration.seed % NUMPY_SEEDS)
         self._candidates = list(dict.fromkeys([*train.answers, *validation.answers]))
         place = {answer: index for index, answer in enumerate(self._candidates)}
         self._truth = np.array([place[answer] for answer in train.answers])
@@ -113,12 +116,12 @@ class Training:
         self._latest: dict[str, float] = {}
 
     def measure(self) -> Epoch:
-        """Measure the model as it is."""
+        """Measure both sides with the model as it is. Raises `Diverged` when a figure is not finite."""
         candidates = self._encoder.encode(self._answers)
         values = {"learning_rate": self._rate(self._epoch * self._steps)}
         for side, (questions, truth) in self._sides.items():
-            found = rank(self._encoder.encode(questions), candidates, truth)
-            values |= {f"{side}_{name}": value for name, value in found.items()}
+            measured = rank(self._encoder.encode(questions), candidates, truth)
+            values |= {f"{side}_{name}": value for name, value in measured.items()}
         if not all(math.isfinite(value) for value in values.values()):
             raise Diverged(f"the loss is not finite any more after epoch {self._epoch}; try a lower learning_rate")
         self._latest = values
@@ -127,7 +130,10 @@ class Training:
         return Epoch(self._epoch, values)
 
     def epoch(self, stop: Callable[[], bool]) -> Epoch | None:
-        """Train on each example once and measure; None when `stop`, asked before each batch, said so."""
+        """Train on each example once and measure; None when `stop`, which is called before each batch, returned true.
+
+        Raises `Diverged` when a figure is not finite.
+        """
         order = self._draw.permutation(len(self._truth))
         for number in range(self._steps):
             if stop():
@@ -139,7 +145,7 @@ class Training:
         return self.measure()
 
     def custom(self) -> dict[str, Any]:
-        """What belongs beside the metrics: chance, and what the untrained model could do."""
+        """Custom metrics: chance, the number of candidates, the accuracy before training, and recall at 5."""
         return {
             "chance": 1 / len(self._candidates),
             "candidates": len(self._candidates),
@@ -150,7 +156,7 @@ class Training:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the model in MLflow's format: a pyfunc with the columns question → answer, score."""
+        """Write the model in MLflow's format: a pyfunc with the columns question → answer, score. Raises `OSError`."""
         with TemporaryDirectory(dir=folder.parent) as temporary:
             self._save(folder, Path(temporary, "retriever"))
 
@@ -183,14 +189,14 @@ class Training:
 
     def _fitted(self, train: Examples) -> Encoder:
         configuration = self._configuration
-        texts = self._sample([*train.questions, *dict.fromkeys(train.answers)], FITTED)
+        texts = self._sample([*train.questions, *dict.fromkeys(train.answers)], MOST_FITTED)
         counted = Encoder.counts(texts, configuration.max_seq_length, characters=configuration.characters)
         frequencies = np.bincount(counted.indices, minlength=counted.shape[1])
         columns = np.flatnonzero(frequencies)
         weights = (np.log((1 + len(texts)) / (1 + frequencies[columns])) + 1).astype(np.float32)
         rows = answerer.weighted(counted[:, columns], weights)
         rank_ = max(1, min(configuration.dimensions, *(size - 1 for size in rows.shape)))
-        _, _, directions = randomized_svd(rows, rank_, n_iter=5, random_state=configuration.seed % SEEDS)
+        _, _, directions = randomized_svd(rows, rank_, n_iter=5, random_state=configuration.seed % NUMPY_SEEDS)
         return Encoder(
             columns=columns,
             weights=weights,
@@ -205,25 +211,25 @@ class Training:
         return [texts[index] for index in np.sort(self._draw.choice(len(texts), most, replace=False))]
 
     def _measured(self, questions: sp.csr_matrix, truth: Integers) -> tuple[sp.csr_matrix, Integers]:
-        if len(truth) <= MEASURED:
+        if len(truth) <= MOST_MEASURED:
             return questions, truth
-        chosen = np.sort(self._draw.choice(len(truth), MEASURED, replace=False))
+        chosen = np.sort(self._draw.choice(len(truth), MOST_MEASURED, replace=False))
         return questions[chosen], truth[chosen]
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to a tenth of the peak."""
+        """The learning rate at a step: linear warm-up, then half a cosine down to `FINAL_RATE_SHARE` of the peak."""
         warmup = self._configuration.warmup_steps
         if step < warmup:
             return self._configuration.learning_rate * (step + 1) / warmup
-        left = max(1, self._steps * self._configuration.epochs - warmup)
-        fallen = (1 + math.cos(math.pi * min(1.0, (step - warmup) / left))) / 2
-        return self._configuration.learning_rate * (LEAST_RATE + (1 - LEAST_RATE) * fallen)
+        decaying = max(1, self._steps * self._configuration.epochs - warmup)
+        fallen = (1 + math.cos(math.pi * min(1.0, (step - warmup) / decaying))) / 2
+        return self._configuration.learning_rate * (FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * fallen)
 
     def _step(self, batch: Integers, step: int) -> None:
         truth = self._truth[batch]
         questions, answers = self._questions[batch], self._answers[truth]
-        question_slope, answer_slope = slopes(
+        by_question, by_answer = gradients(
             np.asarray(questions @ self._encoder.table), np.asarray(answers @ self._encoder.table), truth
         )
         rows = sp.csr_matrix(sp.vstack([questions, answers]))
-        self._optimizer.step(rows, np.vstack([question_slope, answer_slope]), self._rate(step))
+        self._optimizer.step(rows, np.vstack([by_question, by_answer]), self._rate(step))

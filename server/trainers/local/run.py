@@ -20,7 +20,7 @@ from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
 from server.trainers.trainer import MetricPoint, TrainingRequest
 
-LOG_TAIL = 8_192  # bytes
+LOG_TAIL_BYTES = 8_192
 QUEUE = ".queue"
 SLOTS = ".slots"
 
@@ -85,9 +85,9 @@ class Run:
         return (self.folder / "request.json").exists()
 
     def request(self) -> dict[str, Any]:
-        """What to train."""
-        found: dict[str, Any] = json.loads((self.folder / "request.json").read_bytes())
-        return found
+        """The `TrainingRequest` as JSON values. Raises `FileNotFoundError` when the run was not submitted."""
+        request: dict[str, Any] = json.loads((self.folder / "request.json").read_bytes())
+        return request
 
     @property
     def queue_mark(self) -> Path:
@@ -107,11 +107,11 @@ class Run:
             return None
 
     def leave_queue(self) -> None:
-        """Nobody needs to start it any more."""
+        """Take it out of the queue; it is not started again."""
         self.queue_mark.unlink(missing_ok=True)
 
     def ask_to_cancel(self) -> None:
-        """Leave word that nobody wants it any more."""
+        """Ask the child to stop, by a file that it reads before each batch."""
         (self.folder / "cancel").touch()
 
     def cancel_age(self, now: float) -> float | None:
@@ -131,15 +131,15 @@ class Run:
         self.leave_queue()
 
     def result(self) -> Result | None:
-        """How it ended; None while it has not."""
+        """How it ended; None while it runs or waits."""
         try:
-            found = json.loads((self.folder / "result.json").read_bytes())
+            values = json.loads((self.folder / "result.json").read_bytes())
         except FileNotFoundError:
             return None
-        return Result(**{**found, "state": RunState(found["state"])})
+        return Result(**{**values, "state": RunState(values["state"])})
 
     def end(self, result: Result) -> None:
-        """Write how it ended; the first word stands."""
+        """Write how it ended, unless that is written already."""
         if self.result() is None:
             write_whole(self.folder / "result.json", asdict(result))
         self.leave_queue()
@@ -173,10 +173,10 @@ class Run:
         return latest, points[::-1]
 
     def log_tail(self) -> str:
-        """The end of what the child printed."""
+        """The last `LOG_TAIL_BYTES` that the child printed; empty when it printed nothing."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 return file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""

@@ -20,25 +20,28 @@ import psutil
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
 from server.trainers.local import configuration, language_model_run
-from server.trainers.local.children import NO_SLOT
+from server.trainers.local.children import EXIT_NO_SLOT
 from server.trainers.local.run import SLOTS, Holder, Result, Run, held
 from server.trainers.trainer import MetricPoint
 
-ATTEMPTS = 20
-BETWEEN_ATTEMPTS = 0.05  # seconds; one who only looks whether a lock is held, holds it for a moment
-TRAINED = 98  # percent; the rest is writing the model
+LOCK_ATTEMPTS = 20
+LOCK_RETRY_SECONDS = 0.05  # one who only asks whether a lock is held, holds it for a moment
+TRAINED_PERCENT = 98  # the rest is writing the model
 
 
 def main(arguments: list[str]) -> int:
-    """Train one run to its end. What became of it stands in result.json; the exit status only tells of nothing done."""
+    """Train one run to its end, and write how it ended to result.json. The exit status.
+
+    It is 0, or EXIT_NO_SLOT when nothing was done.
+    """
     run, slots = Run(Path(arguments[0])), int(arguments[1])
     with _locked(run.lock) as lock:
         if lock is None:
-            return NO_SLOT
-        with _named(lock), _slot(run.folder.parent / SLOTS, slots) as found:
+            return EXIT_NO_SLOT
+        with _named(lock), _slot(run.folder.parent / SLOTS, slots) as has_slot:
             # another server may have started a child for the same run: whoever comes second leaves it as it is
-            if not found or run.was_started() or run.result() is not None:
-                return NO_SLOT
+            if not has_slot or run.was_started() or run.result() is not None:
+                return EXIT_NO_SLOT
             stop = _Stop(run)
             signal.signal(signal.SIGTERM, lambda *_: stop.now())
             run.mark_started()
@@ -51,24 +54,24 @@ class _Stop:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._told = False
+        self._is_requested = False
 
     def now(self) -> None:
-        self._told = True
+        self._is_requested = True
 
     def __call__(self) -> bool:
-        self._told = self._told or self._run.cancel_age(0.0) is not None
-        return self._told
+        self._is_requested = self._is_requested or self._run.cancel_age(0.0) is not None
+        return self._is_requested
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str] | None]:
-    for _ in range(ATTEMPTS):
+    for _ in range(LOCK_ATTEMPTS):
         with held(path) as file:
             if file is not None:
                 yield file
                 return
-        time.sleep(BETWEEN_ATTEMPTS)
+        time.sleep(LOCK_RETRY_SECONDS)
     yield None
 
 
@@ -135,7 +138,7 @@ def _train(run: Run, stop: Callable[[], bool]) -> Result:
     )
 
     def tell(measured: retriever.Epoch | None, done: float) -> None:
-        percent = int(TRAINED * done / epochs)
+        percent = int(TRAINED_PERCENT * done / epochs)
         progress = Progress(int(done), epochs, percent, training.tokens, time.monotonic() - began)
         now = datetime.now(UTC)
         run.tell(progress, None if measured is None else MetricPoint(measured.step, now, measured.values))

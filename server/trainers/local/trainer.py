@@ -1,4 +1,4 @@
-"""The local trainer: the port's calls, answered from the folders of its runs."""
+"""The local trainer: the port's calls, by the folders of its runs."""
 
 import asyncio
 import signal
@@ -23,9 +23,9 @@ from server.trainers.trainer import (
 )
 
 CRASHED: Final = "TRAINER_CRASHED"
-PATIENCE: Final = 10.0  # seconds that a child has to stop after it was asked
-BEFORE_THE_END: Final = 99
-LAST_LINES: Final = 3
+STOP_SECONDS: Final = 10.0  # that a child has to stop after SIGTERM, before SIGKILL
+MOST_PERCENT_RUNNING: Final = 99
+LOG_LINES: Final = 3
 
 
 class LocalTrainer:
@@ -64,12 +64,12 @@ class LocalTrainer:
         return self._name(run)
 
     async def find(self, job_id: str) -> TrainerJobId | None:
-        """The run of a job, when it was submitted here."""
+        """The id of a job's run; None when it was not submitted here."""
         run = Run(self._runs / job_id)
         return self._name(run) if await asyncio.to_thread(run.is_there) else None
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
-        """Look at runs, and start queued ones where a slot has become free. Runs of other machines are left out."""
+        """Observations by job, without runs of other machines; queued runs are started where slots have become free."""
         seen = await asyncio.to_thread(self._observe, runs)
         await self._start_queued()
         return seen
@@ -80,7 +80,7 @@ class LocalTrainer:
             await asyncio.to_thread(self._cancel, run)
 
     async def logs(self, trainer_job_id: TrainerJobId) -> str:
-        """The end of what the run's child printed."""
+        """The last 8,192 bytes that the run's child printed; empty when it printed nothing or ran elsewhere."""
         run = self._run(trainer_job_id)
         return "" if run is None else await asyncio.to_thread(run.log_tail)
 
@@ -113,10 +113,10 @@ class LocalTrainer:
         for handle in handles:
             run = self._run(handle.trainer_job_id)
             if run is not None:
-                seen[handle.job_id] = self._look(run, handle.after_step)
+                seen[handle.job_id] = self._observation(run, handle.after_step)
         return seen
 
-    def _look(self, run: Run, after_step: int | None) -> Observation:
+    def _observation(self, run: Run, after_step: int | None) -> Observation:
         if not run.is_there():
             return _gone(run)
         state, word = self._state(run)
@@ -125,7 +125,7 @@ class LocalTrainer:
         return Observation(
             state=result.state if result is not None else state,
             word=result.state if result is not None else word,
-            progress_percent=min(progress.percent, BEFORE_THE_END) if progress is not None else None,
+            progress_percent=min(progress.percent, MOST_PERCENT_RUNNING) if progress is not None else None,
             current_epoch=progress.epoch if progress is not None else None,
             total_epochs=progress.epochs if progress is not None else None,
             points=points,
@@ -138,14 +138,14 @@ class LocalTrainer:
         )
 
     def _state(self, run: Run) -> tuple[RunState, str]:
-        """What is true of a run; one whose child is gone without a word is given its end here."""
+        """A run's state and its word for it. A run whose child is gone without a result is ended here."""
         if run.result() is not None:
             return RunState.UNKNOWN, "ended"
         cancel_age = run.cancel_age(time.time())
         # asked before the lock, which a child takes first: one that begins between the two is not taken for dead
         was_started = run.was_started()
         if is_held(run.lock):
-            if cancel_age is not None and cancel_age > PATIENCE:
+            if cancel_age is not None and cancel_age > STOP_SECONDS:
                 self._children.signal(run, signal.SIGKILL)
             return (RunState.RUNNING, "training") if was_started else (RunState.QUEUED, "starting")
         exit_status = self._children.exit_status(run)
@@ -178,4 +178,4 @@ def _last_words(run: Run, exit_status: int | None) -> str:
     else:
         how = f"the training process ended with exit status {exit_status}"
     lines = [line for line in run.log_tail().splitlines() if line.strip()]
-    return f"{how}; it last said: {' / '.join(lines[-LAST_LINES:])}" if lines else how
+    return f"{how}; it last said: {' / '.join(lines[-LOG_LINES:])}" if lines else how

@@ -16,7 +16,7 @@ from tests.emulator.served import Emulator
 from tests.server.databricks.conftest import TOKEN
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 ME = "/api/2.0/preview/scim/v2/Me"
 STARTING = """

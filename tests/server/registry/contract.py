@@ -179,7 +179,7 @@ class RegistryContract:
     async def test_registering_waits_until_the_version_is_ready(
         self, store: Store, artifact: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("server.registry.models.BETWEEN_LOOKS", 0.01)
+        monkeypatch.setattr("server.registry.models.POLL_SECONDS", 0.01)
         registry = store.open(ready_within=0.1)
         run_id = await logged(registry, artifact)
         await registry.register(run_id, NAME, "job_1")

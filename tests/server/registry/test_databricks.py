@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 MLFLOW = "/api/2.0/mlflow"
 UNITY = f"{MLFLOW}/unity-catalog"
 POINTS = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1), "odd": step % 2}) for step in range(20)]
+HOUR_MILLISECONDS = 3_600_000
 REFUSALS = [Kind.TOO_MANY, Kind.ERROR, Kind.HTML, Kind.TRUNCATED]
 LOST = [Kind.RESET, Kind.CUT, Kind.TIMEOUT]
 BRIEFLY = [Kind.ERROR, Kind.TRUNCATED, Kind.RESET]
@@ -89,7 +90,7 @@ async def test_an_experiment_is_made_once(registry: DatabricksRegistry, store: W
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("kind", BRIEFLY)
 @pytest.mark.parametrize("step", ["create", "finalize"])
-async def test_a_version_whose_making_went_wrong_is_completed_or_made_the_next_time(
+async def test_a_version_whose_making_went_wrong_is_found_or_replaced_the_next_time(
     *, step: str, kind: Kind, after: bool, store: WorkspaceStore, registry: DatabricksRegistry, artifact: Path
 ) -> None:
     run_id = await logged(registry, artifact)
@@ -97,7 +98,7 @@ async def test_a_version_whose_making_went_wrong_is_completed_or_made_the_next_t
     version = await at_the_second_time(store, lambda: registry.register(run_id, NAME, "job_1"), path, kind, after=after)
     assert_whole(store, version, run_id, artifact)
     created = store.emulator.requests.to("POST", f"{UNITY}/model-versions/create")
-    assert len(created) == (2 if step == "create" and not after else 1)
+    assert len(created) == (1 if step == "finalize" and after else 2)  # one whose files are not there is made anew
 
 
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.HTML])
@@ -132,6 +133,21 @@ async def test_a_version_that_is_made_for_too_long_is_made_once(store: Workspace
             version = await registry.register(run_id, NAME, "job_1")
         except Unavailable:
             continue
+    assert_whole(store, version, run_id, artifact)
+
+
+async def test_a_version_that_was_left_without_its_files_is_replaced_once_it_is_old(
+    store: WorkspaceStore, artifact: Path
+) -> None:
+    registry = store.open(ready_within=0)
+    run_id = await logged(registry, artifact)
+    store.emulator.world.registry.create(NAME, "me@example.com")
+    left = store.emulator.world.registry.create_version(NAME, "", run_id, "me@example.com")
+    with pytest.raises(Unavailable, match=f"version 1 of {NAME} is still being registered"):
+        await registry.register(run_id, NAME, "job_1")
+    left.created -= HOUR_MILLISECONDS
+    version = await registry.register(run_id, NAME, "job_1")
+    assert left not in store.emulator.world.registry.models[NAME].versions.values()
     assert_whole(store, version, run_id, artifact)
 
 

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from server.domain.errors import Unavailable
 from server.domain.status import JobStatus
 from server.registry.registry import LoggedPoint
 from tests.server.registry.conftest import NOW, facts
@@ -11,6 +14,7 @@ from tests.server.registry.stores import NAME, ROOT, WorkspaceStore
 
 RECORDED = ROOT / "tests" / "emulator" / "recorded"
 POINTS = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(4)]
+HOUR_MILLISECONDS = 3_600_000
 FILES = (
     "mlflow_20_uc_create_registered_model",
     "mlflow_21_uc_get_registered_model",
@@ -42,7 +46,7 @@ async def test_the_requests_are_those_that_were_recorded(workspace_store: Worksp
 
 
 async def live(store: WorkspaceStore, artifact: Path) -> None:
-    """All that is done for a job, and once more by another process; then a version that was left is completed."""
+    """All that is done for a job, and once more by another process; then a version that was left is replaced."""
     registry = store.open()
     run_id = await registry.start_run(facts())
     await registry.log_points(run_id, POINTS[:2])
@@ -51,6 +55,10 @@ async def live(store: WorkspaceStore, artifact: Path) -> None:
     await registry.register(run_id, NAME, "job_1")
     for version in store.emulator.world.registry.models[NAME].versions.values():
         version.status = "PENDING_REGISTRATION"
+    with pytest.raises(Unavailable, match="still being registered"):
+        await store.open(ready_within=0.1).register(run_id, NAME, "job_1")
+    for version in store.emulator.world.registry.models[NAME].versions.values():
+        version.created -= HOUR_MILLISECONDS
     await store.open().register(run_id, NAME, "job_1")
     await registry.finish(run_id, JobStatus.SUCCEEDED)
 

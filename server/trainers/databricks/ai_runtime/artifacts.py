@@ -8,11 +8,11 @@ from server.trainers.databricks.ai_runtime import calls
 from server.trainers.databricks.ai_runtime.states import Json
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 
 def root(run: Json) -> str:
-    """Where the Files API has an MLflow run's artifacts: in a volume, or where Databricks keeps them itself."""
+    """The Files API's path of an MLflow run's artifacts: in a volume, or where Databricks keeps them itself."""
     info = run.get("info") or {}
     uri = str(info.get("artifact_uri") or "")
     path = posixpath.normpath(uri.removeprefix("dbfs:"))
@@ -22,9 +22,12 @@ def root(run: Json) -> str:
 
 
 async def listed(workspace: Workspace, tracked: str, path: str) -> list[str]:
-    """The files and folders in a folder of a run's artifacts, by their paths from the root."""
-    found = await calls.get(workspace, f"{calls.MLFLOW}/artifacts/list", {"run_id": tracked, "path": path})
-    return [str(one["path"]) for one in found.get("files") or () if one.get("path")]
+    """The files and folders in a folder of a run's artifacts, by their paths from the root.
+
+    Raises `ApiError` and `Unavailable`.
+    """
+    listing = await calls.get(workspace, f"{calls.MLFLOW}/artifacts/list", {"run_id": tracked, "path": path})
+    return [str(one["path"]) for one in listing.get("files") or () if one.get("path")]
 
 
 async def read(workspace: Workspace, path: str) -> str:
@@ -37,4 +40,4 @@ async def read(workspace: Workspace, path: str) -> str:
         with contents:
             return contents.read().decode(errors="replace")
 
-    return await workspace.call(content, within=calls.WITHIN)
+    return await workspace.call(content, within=calls.REQUEST_SECONDS)

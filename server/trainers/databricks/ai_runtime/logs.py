@@ -12,10 +12,10 @@ from server.trainers.databricks.ai_runtime import artifacts, calls
 from server.trainers.databricks.ai_runtime.states import Json
 
 LOGS: Final = "/api/2.0/ai-training/workflows/by-run-id/{run_id}/logs"
-LINES_OF_A_PAGE: Final = 1000
+LINES_PER_PAGE: Final = 1000
 MOST_PAGES: Final = 3
-TAIL: Final = 64 * 1024  # characters
-PATIENCE: Final = 4.0  # seconds, before the log is looked for in MLflow
+TAIL_CHARACTERS: Final = 64 * 1024
+STREAM_SECONDS: Final = 4.0  # before the log is looked for in MLflow
 NODE: Final = re.compile(r"logs/(?:attempt_(\d+)/)?node_0")
 NUMBER: Final = re.compile(r"\d+")
 
@@ -24,24 +24,27 @@ async def streamed(workspace: Workspace, run_id: str) -> str:
     """The tail of AI Runtime's own log, of all nodes. Raises `Unavailable` when it can't be read."""
     newest: list[Json] = []
     # newest first: without `ascending` the order is the service's
-    query: dict[str, object] = {"page_size": LINES_OF_A_PAGE, "ascending": "false"}
+    query: dict[str, object] = {"page_size": LINES_PER_PAGE, "ascending": "false"}
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(STREAM_SECONDS):
             for _ in range(MOST_PAGES):
                 page = await calls.get(workspace, LOGS.format(run_id=run_id), query)
                 newest += page.get("log_records") or ()
                 query["page_token"] = page.get("next_page_token")
-                if not query["page_token"] or sum(len(str(one.get("body"))) for one in newest) >= TAIL:
+                if not query["page_token"] or sum(len(str(one.get("body"))) for one in newest) >= TAIL_CHARACTERS:
                     break
     except ApiError as error:
         raise Unavailable(f"AI Runtime does not give the log: {error}") from error
     except TimeoutError as error:
-        raise Unavailable(f"AI Runtime did not give the log within {PATIENCE:g} seconds") from error
+        raise Unavailable(f"AI Runtime did not give the log within {STREAM_SECONDS:g} seconds") from error
     return _joined(newest[::-1])
 
 
 async def kept(workspace: Workspace, tracked: str) -> str:
-    """The tail of the first node's log among a run's artifacts in MLflow; empty when it left none."""
+    """The tail of the first node's log among a run's artifacts in MLflow; empty when it left none.
+
+    Raises `Unavailable`.
+    """
     try:
         root = artifacts.root(await calls.tracked(workspace, tracked))
         node = _newest_node(await artifacts.listed(workspace, tracked, "logs"))
@@ -50,7 +53,11 @@ async def kept(workspace: Workspace, tracked: str) -> str:
         if node is None:
             return ""
         chunks = [path for path in await artifacts.listed(workspace, tracked, node) if path != node]
-        return (await artifacts.read(workspace, f"{root}/{max(chunks, key=_numbers)}"))[-TAIL:] if chunks else ""
+        return (
+            (await artifacts.read(workspace, f"{root}/{max(chunks, key=_numbers)}"))[-TAIL_CHARACTERS:]
+            if chunks
+            else ""
+        )
     except ApiError as error:
         raise Unavailable(f"MLflow does not give the log: {error}") from error
 
@@ -61,7 +68,7 @@ def _joined(records: Sequence[Json]) -> str:
         (f"[node {one.get('node_index')}] " if nodes > 1 else "") + str(one.get("body") or "").rstrip()
         for one in records
     ]
-    return "\n".join(lines)[-TAIL:]
+    return "\n".join(lines)[-TAIL_CHARACTERS:]
 
 
 def _newest_node(paths: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a training logs to MLflow, in the port's words: points, progress, and a guess at the end."""
+"""What a training logs to MLflow, as the port has it: points, progress, and an estimate of the end."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ Json = Mapping[str, Any]
 
 EPOCH, EPOCHS, TOKENS = "epoch", "epochs", "num_tokens"
 SERIES: Final = (*NAMES, EPOCH)
-LONGEST_GUESS: Final = timedelta(days=30)
+LONGEST_ESTIMATE: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Snapshot:
 
     @property
     def percent(self) -> int | None:
-        """How much of the training is done."""
+        """How much of the training is done, in percent from 0 to 100."""
         epoch, epochs = self._finite(EPOCH), self.epochs
         return None if epoch is None or epochs is None else int(min(max(100 * epoch / epochs, 0), 100))
 
@@ -64,8 +64,8 @@ class Snapshot:
         return None if tokens is None else int(tokens)
 
     def _finite(self, key: str) -> float | None:
-        found = self.latest.get(key)
-        return found.value if found is not None and math.isfinite(found.value) else None
+        latest = self.latest.get(key)
+        return latest.value if latest is not None and math.isfinite(latest.value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Reading:
 
 
 def snapshot(run: Json) -> Snapshot:
-    """What GET runs/get of MLflow answers; what can't be read of it is left out."""
+    """An MLflow run as GET runs/get returns it; metrics that can't be read are left out."""
     data = run.get("data") or {}
     latest: dict[str, Value] = {}
     for metric in data.get("metrics") or ():
@@ -112,7 +112,10 @@ def reading(histories: Mapping[str, Iterable[Json]], seen: Snapshot, after: int 
 
 
 def _end(epochs: Sequence[Value], total: int | None) -> datetime | None:
-    """From how fast the epochs went by."""
+    """The last time plus the epochs that are left at the mean speed between the first and the last measurement.
+
+    None without two measurements that differ, and when more than `LONGEST_ESTIMATE` is left.
+    """
     if total is None or len(epochs) < 2:  # noqa: PLR2004  (two moments make a speed)
         return None
     first, last = epochs[0], epochs[-1]
@@ -120,7 +123,7 @@ def _end(epochs: Sequence[Value], total: int | None) -> datetime | None:
     if not (done > 0 and math.isfinite(done)) or took <= timedelta():
         return None
     left = took.total_seconds() * max(0.0, total - last.value) / done
-    return last.at + timedelta(seconds=left) if left < LONGEST_GUESS.total_seconds() else None
+    return last.at + timedelta(seconds=left) if left < LONGEST_ESTIMATE.total_seconds() else None
 
 
 def _values(history: Iterable[Json]) -> list[Value]:

@@ -1,4 +1,4 @@
-"""What was seen of a run, put together as the port has it: pure, after all requests."""
+"""An `Observation` from what was read of a run. No requests are sent from here."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,21 +36,24 @@ def made(run: Json, status: Status, output: Json, seen: Snapshot | None, reading
     )
 
 
-def events(run: Json, status: Status, told: str | None, after: int) -> Sequence[TrainerEvent]:
-    """What a person wants to know of the wait for a GPU, each once: that it has begun, and that it is over."""
+def events(run: Json, status: Status, waiting_for: str | None, after: int) -> Sequence[TrainerEvent]:
+    """The new ones of two events: that the wait for a GPU has begun, and that it is over.
+
+    `after` is how many of them are recorded, `waiting_for` AI Runtime's own message about the wait.
+    """
     started = states.task(run).get("start_time") or run.get("start_time")
     at = datetime.fromtimestamp(started / 1000, UTC) if isinstance(started, int) and started else datetime.now(UTC)
     if status.waits and after == 0:
         gpus = _compute(run)
-        of = f" ({gpus['accelerator_count']} of {gpus['accelerator_type']})" if len(gpus) > 1 else ""
-        return [TrainerEvent(at, WAITING, f"{told or 'Waiting for GPU capacity'}{of}")]
+        hardware = f" ({gpus['accelerator_count']} of {gpus['accelerator_type']})" if len(gpus) > 1 else ""
+        return [TrainerEvent(at, WAITING, f"{waiting_for or 'Waiting for GPU capacity'}{hardware}")]
     if status.state is RunState.RUNNING and after == 1:
         return [TrainerEvent(datetime.now(UTC), ASSIGNED, "The GPUs are there, and the training starts")]
     return ()
 
 
 def _reason(status: Status, output: Json, seen: Snapshot | None) -> str | None:
-    """Why it failed: the script's own words, then the platform's."""
+    """Why it failed: the program's error tags in MLflow, else the task's error, else the run's message."""
     tags: Mapping[str, str] = {} if seen is None else seen.tags
     if said := ": ".join(part for part in (tags.get(ERROR_CODE_TAG), tags.get(ERROR_TAG)) if part):
         return said
@@ -58,7 +61,7 @@ def _reason(status: Status, output: Json, seen: Snapshot | None) -> str | None:
 
 
 def _custom(run: Json, seen: Snapshot | None, seconds: float | None) -> dict[str, Any]:
-    """What the program wrote, and what was computed on, for how long: what it cost."""
+    """The program's own metrics, the hardware, and `gpu_seconds`: GPUs times seconds of the task."""
     used = {**({} if seen is None else seen.custom), **_compute(run)}
     if seconds is not None and isinstance(count := used.get("accelerator_count"), int):
         used["gpu_seconds"] = round(count * seconds, 3)

@@ -9,31 +9,31 @@ from server.databricks.errors import ApiError
 from server.databricks.workspace import Workspace
 from server.domain.errors import Unavailable
 from server.trainers.databricks.ai_runtime import calls
-from server.trainers.databricks.ai_runtime.launch import run_name
+from server.trainers.databricks.ai_runtime.run_spec import run_name
 from server.trainers.trainer import TrainerJobId
 
 MOST_PAGES: Final = 100
-CLOCKS_APART_MS: Final = 3_600_000
+CLOCK_SKEW_MILLISECONDS: Final = 3_600_000
 TIMED: Final = re.compile(r"job_([0-9a-f]{12})7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 
 async def search(workspace: Workspace, job_id: str) -> TrainerJobId | None:
     """The run of a job, among all that are active and those that have ended since the job was made.
 
-    Raises `Unavailable` when not all of them could be looked through.
+    Raises `Unavailable` when not all of them could be listed.
     """
     ended: dict[str, object] = {"completed_only": True}
     if (made := _made(job_id)) is not None:
-        ended["start_time_from"] = made - CLOCKS_APART_MS
+        ended["start_time_from"] = made - CLOCK_SKEW_MILLISECONDS
     # one that ends in between is found the second time
     for query in ({"active_only": True}, ended):
-        if (found := await _among(workspace, job_id, query)) is not None:
-            return found
+        if (run_id := await _among(workspace, job_id, query)) is not None:
+            return run_id
     return None
 
 
 class Absences:
-    """Jobs that were found to have no run, and when first.
+    """Jobs for which no run was listed, and since when.
 
     A submission that was not answered may still be on its way, and lists may lag behind: only a run that is not there
     `settle` seconds later either is certainly none.
@@ -74,5 +74,5 @@ async def _among(workspace: Workspace, job_id: str, query: Mapping[str, object])
 
 def _made(job_id: str) -> int | None:
     """When a job was made, in milliseconds since 1970: its id begins with it."""
-    found = TIMED.fullmatch(job_id)
-    return None if found is None else int(found[1], 16)
+    match = TIMED.fullmatch(job_id)
+    return None if match is None else int(match[1], 16)

@@ -1,4 +1,4 @@
-"""What the Jobs API says of a run, in the port's words. Read from JSON: the SDK drops words that it doesn't know.
+"""The state of a run of the Jobs API as a `RunState`. Read from JSON: the SDK drops words that it doesn't know.
 
 https://docs.databricks.com/api/workspace/jobs/getrun
 """
@@ -33,7 +33,7 @@ RESULTS: Final[Mapping[str, str]] = {
 }
 FAILED_BY: Final = frozenset({"CLIENT_ERROR", "CLOUD_FAILURE", "INTERNAL_ERROR"})
 STATUS: Final = "STATUS"
-LONGEST_WORD: Final = 100
+LONGEST_WORD_CHARACTERS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def read(run: Json) -> Status:
 
 
 def task(run: Json) -> Json:
-    """The run's one task, in its last attempt; empty when it is not told of."""
-    told = run.get("tasks")
-    attempts = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+    """The run's one task, in its last attempt; empty when the run has none."""
+    tasks = run.get("tasks")
+    attempts = [one for one in tasks if isinstance(one, Mapping)] if isinstance(tasks, list) else []
     return max(attempts, key=_attempt, default={})
 
 
@@ -86,7 +86,7 @@ def _attempt(task: Json) -> int:
 def _ended(run: Json) -> Status:
     state, details = _inner(run, "state"), _details(run)
     result = str(state.get("result_state") or RESULTS.get(str(details.get("code")), ""))
-    word = f"TERMINATED {result}".strip()[:LONGEST_WORD]
+    word = f"TERMINATED {result}".strip()[:LONGEST_WORD_CHARACTERS]
     if result == SUCCESS:
         return Status(RunState.SUCCEEDED, word)
     if result == CANCELED:
@@ -97,10 +97,10 @@ def _ended(run: Json) -> Status:
 
 
 def _failed(run: Json, word: str, result: str) -> Status:
-    """The task's code tells more than the run's. A run that took too long says only that it was cancelled."""
+    """A failure with the task's code, or else the run's. TIMEDOUT goes before both, which then say CANCELED."""
     codes = [str(_details(one).get("code") or "") for one in (task(run), run)]
-    told = next((code for code in codes if code), result)
-    return Status(RunState.FAILED, word, code=result if result == TIMEDOUT else told, message=_message(run))
+    code = next((code for code in codes if code), result)
+    return Status(RunState.FAILED, word, code=result if result == TIMEDOUT else code, message=_message(run))
 
 
 def _message(run: Json) -> str | None:
@@ -113,13 +113,13 @@ def _message(run: Json) -> str | None:
 
 def _life(run: Json) -> str:
     word = _inner(run, "state").get("life_cycle_state") or _inner(run, "status").get("state")
-    return str(word or "")[:LONGEST_WORD]
+    return str(word or "")[:LONGEST_WORD_CHARACTERS]
 
 
 def _details(run: Json) -> Json:
     return _inner(_inner(run, "status"), "termination_details")
 
 
-def _inner(of: Json, key: str) -> Json:
-    value = of.get(key)
+def _inner(parent: Json, key: str) -> Json:
+    value = parent.get(key)
     return value if isinstance(value, Mapping) else {}

@@ -10,8 +10,8 @@ from server.domain.errors import InvalidInput, Refused, TrainerUnavailable, Unav
 from server.domain.status import TrainerKind
 from server.trainers.databricks import model_versions
 from server.trainers.databricks.ai_runtime import calls, configuration, logs
-from server.trainers.databricks.ai_runtime.launch import Launch, files, launch, put, submit
-from server.trainers.databricks.ai_runtime.looks import Looks
+from server.trainers.databricks.ai_runtime.observer import Observer
+from server.trainers.databricks.ai_runtime.run_spec import RunSpec, files, put, spec_for, submit
 from server.trainers.databricks.ai_runtime.search import Absences, search
 from server.trainers.databricks.upload import Uploaded, upload
 from server.trainers.trainer import (
@@ -24,11 +24,11 @@ from server.trainers.trainer import (
 )
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
-SUBMIT_WITHIN: Final = 25.0  # seconds
-PUT_WITHIN: Final = 120.0  # seconds for all of the program's files
-SETTLE: Final = 30.0  # seconds; as long as a request that was given up may still be under way
+SUBMIT_SECONDS: Final = 25.0
+PUT_PROGRAM_SECONDS: Final = 120.0  # for all of the program's files
+SETTLE_SECONDS: Final = 30.0  # as long as a request that was given up may still be under way
 BAD_REQUEST: Final = 400
 # of HTTP 400 as well: there may be room later
 OF_THE_MOMENT: Final = frozenset(
@@ -67,7 +67,7 @@ class AiRuntimeTrainer:
         models: Sequence[str],
         alias: str,
         secrets: Sequence[str] = (),
-        settle: float = SETTLE,
+        settle: float = SETTLE_SECONDS,
     ) -> None:
         self._workspace = workspace
         self._volume = volume
@@ -75,7 +75,7 @@ class AiRuntimeTrainer:
         self._models = tuple(models)
         self._alias = alias
         self._secrets = configuration.secrets(secrets)
-        self._looks = Looks(workspace)
+        self._observer = Observer(workspace)
         self._absences = Absences(settle)
         self._submitting: list[str] = []  # one entry for each thread that is at it
 
@@ -106,29 +106,37 @@ class AiRuntimeTrainer:
         return run
 
     async def find(self, job_id: str) -> TrainerJobId | None:
-        """The run of a job. Raises `Unavailable` as long as there may be one that can't be seen."""
+        """The id of a job's run; None when there is none. Raises `Unavailable` while that is not certain."""
         if job_id in self._submitting:
             raise Unavailable("the submission of the job to AI Runtime is still under way")
-        found = await search(self._workspace, job_id)
-        if found is None:
+        run_id = await search(self._workspace, job_id)
+        if run_id is None:
             self._absences.confirm(job_id)
         else:
             self._absences.forget(job_id)
-        return found
+        return run_id
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
-        """Look at runs; those that the workspace does not show now are left out."""
-        return await self._looks.look(runs) if runs else {}
+        """The runs' observations by job; those that the workspace does not show now are left out.
+
+        Raises `Unavailable` when it shows none of them.
+        """
+        return await self._observer.observe(runs) if runs else {}
 
     async def cancel(self, trainer_job_id: TrainerJobId) -> None:
-        """Ask a run to stop, which takes it a while."""
+        """Ask a run to stop; it ends some time later. Raises `Unavailable` when the request was not taken."""
         try:
-            await self._workspace.call(lambda client: client.jobs.cancel_run(int(trainer_job_id)), within=calls.WITHIN)
+            await self._workspace.call(
+                lambda client: client.jobs.cancel_run(int(trainer_job_id)), within=calls.REQUEST_SECONDS
+            )
         except ApiError as error:
             raise Unavailable(f"AI Runtime did not cancel the run {trainer_job_id}: {error}") from error
 
     async def logs(self, trainer_job_id: TrainerJobId) -> str:
-        """The end of what the run printed: from AI Runtime's log, or else from what it left in MLflow."""
+        """The last 65,536 characters that the run printed: from AI Runtime's log, or else from its artifacts in MLflow.
+
+        Raises `Unavailable` when neither can be read.
+        """
         try:
             text = await logs.streamed(self._workspace, trainer_job_id)
         except Unavailable:
@@ -139,28 +147,30 @@ class AiRuntimeTrainer:
 
     async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
         """The version that the run's own program has registered. See `Registering`."""
-        tracked = await self._looks.tracked(trainer_job_id)
+        tracked = await self._observer.tracked(trainer_job_id)
         if tracked is None:
             raise Unavailable(f"AI Runtime does not say where the run {trainer_job_id} logs to")
         return await model_versions.registered(self._workspace, model, tracked, self._alias)
 
     async def _start(self, request: TrainingRequest) -> TrainerJobId:
         self.validate(request.base_model, request.config)
-        of = launch(request, self._folder, self._secrets)
+        spec = spec_for(request, self._folder, self._secrets)
         data = await upload(self._workspace, self._volume, request)
-        await self._put(of, data)
+        await self._put(spec, data)
         try:
-            return await self._workspace.call(lambda client: self._submit(client, of), within=SUBMIT_WITHIN)
+            return await self._workspace.call(lambda client: self._submit(client, spec), within=SUBMIT_SECONDS)
         except ApiError as error:
-            raise _meaning(error) from error
+            raise _refusal(error) from error
 
-    async def _put(self, of: Launch, data: Uploaded) -> None:
+    async def _put(self, spec: RunSpec, data: Uploaded) -> None:
         """Write the program's files; those that are there already say the same."""
-        content = await asyncio.to_thread(files, of, data)
+        content = await asyncio.to_thread(files, spec, data)
         try:
-            await self._workspace.call(lambda client: put(client, of.place, content), within=PUT_WITHIN)
+            await self._workspace.call(
+                lambda client: put(client, spec.program_folder, content), within=PUT_PROGRAM_SECONDS
+            )
         except ApiError as error:
-            raise Unavailable(f"the training's program can't be put into {of.place}: {error}") from error
+            raise Unavailable(f"the training's program can't be put into {spec.program_folder}: {error}") from error
 
     async def _earlier(self, job_id: str) -> TrainerJobId | None:
         """A run that an earlier call did start: it stands, whatever a later one is told."""
@@ -172,20 +182,24 @@ class AiRuntimeTrainer:
             raise
 
     async def _kept(self, run_id: TrainerJobId) -> str:
-        tracked = await self._looks.tracked(run_id)
+        tracked = await self._observer.tracked(run_id)
         return "" if tracked is None else await logs.kept(self._workspace, tracked)
 
-    def _submit(self, client: "WorkspaceClient", of: Launch) -> TrainerJobId:
+    def _submit(self, client: "WorkspaceClient", spec: RunSpec) -> TrainerJobId:
         """In a thread, which may go on when nobody waits any longer."""
-        self._submitting.append(of.request.job_id)
+        self._submitting.append(spec.request.job_id)
         try:
-            return submit(client, of)
+            return submit(client, spec)
         finally:
-            self._submitting.remove(of.request.job_id)
+            self._submitting.remove(spec.request.job_id)
 
 
-def _meaning(error: ApiError) -> Exception:
-    """What the Jobs API means by not taking a run: never, not here, or not now."""
+def _refusal(error: ApiError) -> Exception:
+    """The exception for a run that the Jobs API refused.
+
+    `TrainerUnavailable` when AI Runtime is switched off, `InvalidInput` when the request is wrong, `Unavailable` when
+    it may be taken later.
+    """
     if error.code == "FEATURE_DISABLED":
         return TrainerUnavailable(
             f"AI Runtime is not enabled in this Databricks workspace: {error.message} An administrator of the workspace"

@@ -1,4 +1,4 @@
-"""One request to FMAPI, through the SDK and whatever it authenticates with. Its errors come with HTTP 200 as well."""
+"""One GraphQL request to FMAPI. Its errors come with HTTP 200 as well."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +9,7 @@ from server.domain.errors import Unavailable
 from server.trainers.databricks.fmapi.operations import ENDPOINT, Operation
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 # `extensions.code` is an HTTP status; the words are those of common GraphQL servers, should one stand in between
 STATUSES: Final[Mapping[str, int]] = {
@@ -30,19 +30,19 @@ BAD_REQUEST: Final = 400
 
 
 async def ask(workspace: Workspace, operation: Operation) -> Any:  # noqa: ANN401  (JSON has no type)
-    """What the operation's field holds. Raises `ApiError` and `Unavailable`."""
+    """The value of the operation's field. Raises `ApiError` and `Unavailable`, also when the value is null."""
     return await workspace.call(lambda client: send(client, operation))
 
 
 def send(client: "WorkspaceClient", operation: Operation) -> Any:  # noqa: ANN401  (JSON has no type)
     """The same, from a thread."""
-    body = {"query": operation.query, "variables": dict(operation.variables)}
-    answer = client.api_client.do("POST", ENDPOINT, body=body)
-    if not isinstance(answer, dict):
+    request = {"query": operation.query, "variables": dict(operation.variables)}
+    body = client.api_client.do("POST", ENDPOINT, body=request)
+    if not isinstance(body, dict):
         raise Unavailable("FMAPI's answer is no object")
-    if errors := answer.get("errors"):
+    if errors := body.get("errors"):
         raise _refusal(errors if isinstance(errors, list) else [errors])
-    data: object = answer.get("data")
+    data: object = body.get("data")
     value = data.get(operation.field) if isinstance(data, dict) else None
     if value is None:
         raise Unavailable(f"FMAPI's answer has no {operation.field}")
@@ -50,10 +50,10 @@ def send(client: "WorkspaceClient", operation: Operation) -> Any:  # noqa: ANN40
 
 
 def _refusal(errors: list[Any]) -> ApiError:
-    """All errors as one: its status is the highest, and the first word that is no number its code."""
-    told: list[dict[str, Any]] = [error if isinstance(error, dict) else {"message": str(error)} for error in errors]
-    codes = [(error.get("extensions") or {}).get("code") for error in told]
-    message = "; ".join(str(error.get("message") or "no reason given") for error in told)
+    """All errors as one: its status is the highest, its code the first that is no number, its message all of theirs."""
+    failures: list[dict[str, Any]] = [error if isinstance(error, dict) else {"message": str(error)} for error in errors]
+    codes = [(error.get("extensions") or {}).get("code") for error in failures]
+    message = "; ".join(str(error.get("message") or "no reason given") for error in failures)
     words = [code for code in codes if isinstance(code, str) and not code.isdecimal()]
     code = "FEATURE_DISABLED" if "FEATURE_DISABLED" in words else next(iter(words), "")
     status = BAD_REQUEST if "Bad run request" in message else max(map(_status, codes))

@@ -1,4 +1,4 @@
-"""The base models that FMAPI has, as it last said."""
+"""The base models that FMAPI offers, cached."""
 
 import time
 from collections.abc import Sequence
@@ -12,20 +12,23 @@ from server.trainers.databricks.fmapi import operations
 from server.trainers.databricks.fmapi.calls import ask
 from server.trainers.trainer import BaseModel
 
-FRESH: Final = 600.0  # seconds for which a list is good
+FRESH_SECONDS: Final = 600.0  # for which a list is good
 
 
 class Catalogue:
-    """Asks again when the list is old, and keeps to it when there is no answer."""
+    """Lists the models anew when the list is older than `FRESH_SECONDS`, and keeps the old one when that fails.
+
+    `known` is the last list; empty before the first.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._asked_at = 0.0
+        self._listed_at = 0.0
         self.known: Sequence[BaseModel] = ()
 
     async def models(self) -> Sequence[BaseModel]:
-        """The models, in the service's order. Raises `Unavailable` when there never was an answer."""
-        if self.known and time.monotonic() - self._asked_at < FRESH:
+        """The models, in the service's order. Raises `Unavailable` when they could never be listed."""
+        if self.known and time.monotonic() - self._listed_at < FRESH_SECONDS:
             return self.known
         try:
             self.known = await self.ask()
@@ -33,25 +36,25 @@ class Catalogue:
             if not self.known:
                 raise Unavailable(f"FMAPI's base models can't be listed: {error}") from error
         else:
-            self._asked_at = time.monotonic()
+            self._listed_at = time.monotonic()
         return self.known
 
     async def ask(self) -> Sequence[BaseModel]:
-        """Ask, whatever is known. Raises `ApiError` and `Unavailable`."""
-        answer = await ask(self._workspace, operations.models())
-        listed = answer.get("models") if isinstance(answer, dict) else None
+        """List the models without the cache. Raises `ApiError` and `Unavailable`."""
+        constants = await ask(self._workspace, operations.models())
+        listed = constants.get("models") if isinstance(constants, dict) else None
         if not isinstance(listed, list):
             raise Unavailable("FMAPI's answer has no list of base models")
-        return [model for told in listed if (model := _model(told)) is not None]
+        return [model for entry in listed if (model := _model(entry)) is not None]
 
 
-def _model(told: object) -> BaseModel | None:
-    if not isinstance(told, dict) or not isinstance(name := told.get("name"), str) or not name:
+def _model(entry: object) -> BaseModel | None:
+    if not isinstance(entry, dict) or not isinstance(name := entry.get("name"), str) or not name:
         return None
-    context = told.get("maxContextLength")
+    context = entry.get("maxContextLength")
     return BaseModel(
         name,
-        str(told.get("displayName") or name),
+        str(entry.get("displayName") or name),
         TrainerKind.FMAPI,
         context if isinstance(context, int) and not isinstance(context, bool) and context > 0 else None,
     )

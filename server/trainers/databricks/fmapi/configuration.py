@@ -12,7 +12,7 @@ from server.trainers.trainer import BaseModel, TrainingRequest
 
 NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)+")
 DURATION: Final = re.compile(r"0*[1-9][\d_]*(ep|ba|tok)")
-LONGEST_NAME: Final = 300
+LONGEST_NAME_CHARACTERS: Final = 300
 MOST_PROMPTS: Final = 100
 DEFAULT_DURATION: Final = "1ep"  # the service's own
 # what the service puts in itself, once it has made the MLflow run
@@ -50,7 +50,7 @@ def check(base_model: str, config: Mapping[str, Any], known: Sequence[BaseModel]
 
     `known` are the models that the service has, as far as it was asked; without them only the name's form is checked.
     """
-    if NAME.fullmatch(base_model) is None or len(base_model) > LONGEST_NAME:
+    if NAME.fullmatch(base_model) is None or len(base_model) > LONGEST_NAME_CHARACTERS:
         raise InvalidInput(
             f"{base_model[:100]!a} is not the name of a base model, such as meta-llama/Llama-3.2-1B-Instruct",
             ("input", "baseModel"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 ENDPOINT: Final = "/api/2.0/genai-mapi/graphql"
-PAGE: Final = 100  # runs; the client's own limit, and the service's maximum is not known
+RUNS_PER_PAGE: Final = 100  # the client's own limit, and the service's maximum is not known
 STOPPED_BY: Final = "Canceled by user."
 
 CREATE: Final = """
@@ -145,7 +145,7 @@ query Models {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One request: the field of the answer's `data` that it fills is `field`."""
+    """One request. `field` is the one field of the response's `data`."""
 
     query: str
     variables: Mapping[str, Any]
@@ -174,8 +174,8 @@ def events(name: str) -> Operation:
 
 def stop(name: str) -> Operation:
     """Ask a run to stop."""
-    found = {"filters": {"name": {"in": [name]}}}
-    variables = {"getFinetunesData": found, "stopFinetunesData": {"reason": STOPPED_BY}}
+    selection = {"filters": {"name": {"in": [name]}}}
+    variables = {"getFinetunesData": selection, "stopFinetunesData": {"reason": STOPPED_BY}}
     return Operation(STOP, variables, "stopFinetunes")
 
 
@@ -185,7 +185,7 @@ def models() -> Operation:
 
 
 def _page(query: str, filters: Mapping[str, Any], cursor: str | None, *, deleted: bool) -> Operation:
-    asked = {"filters": filters, "includeDeleted": deleted, "limit": PAGE}
+    page = {"filters": filters, "includeDeleted": deleted, "limit": RUNS_PER_PAGE}
     if cursor is not None:
-        asked["cursor"] = cursor
-    return Operation(query, {"getFinetunesPaginatedData": asked}, "getFinetunesPaginated")
+        page["cursor"] = cursor
+    return Operation(query, {"getFinetunesPaginatedData": page}, "getFinetunesPaginated")

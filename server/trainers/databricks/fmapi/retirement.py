@@ -1,4 +1,4 @@
-"""Telling that FMAPI is gone from a workspace from everything else that goes wrong.
+"""Whether FMAPI is retired in a workspace, or something else went wrong.
 
 Databricks announced its removal for August 2026, and how it is refused since is not documented.
 """
@@ -11,7 +11,7 @@ from server.domain.errors import TrainerUnavailable, Unavailable
 from server.trainers.databricks.fmapi.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 DISABLED: Final = "FEATURE_DISABLED"
 GONE: Final = 410
@@ -23,13 +23,13 @@ WAY_ON: Final = (
 
 
 class Retirement:
-    """Judges why a run could not be created."""
+    """Decides why a run could not be created."""
 
     def __init__(self, workspace: Workspace, catalogue: Catalogue) -> None:
         self._workspace = workspace
         self._catalogue = catalogue
 
-    async def judged(self, error: ApiError) -> Exception:
+    async def to_exception(self, error: ApiError) -> Exception:
         """`TrainerUnavailable` when FMAPI is gone for good; `Unavailable` when that is not certain."""
         if _is_plain(error) or (error.status in AMBIGUOUS and await self._is_confirmed(error)):
             return TrainerUnavailable(f"{WAY_ON} ({error})")

@@ -1,7 +1,7 @@
 """Submitting to FMAPI, which has no idempotency key: one experiment of MLflow for each job says who may create its run.
 
-An experiment's name is taken by one only. Whoever made it creates the run; everybody else looks for that run. After an
-answer that was lost nothing is created before the experiment has been seen without a run for `SETTLE` seconds.
+An experiment's name is taken by one only. Whoever made it creates the run; everybody else searches for that run. After
+a response that was lost nothing is created before the experiment has had no run for `SETTLE_SECONDS`.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from server.trainers.databricks.fmapi.calls import send
 from server.trainers.databricks.fmapi.retirement import Retirement
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
-SETTLE: Final = 30.0  # seconds
-OTHERS_RUN: Final = 8.0  # seconds that a submission waits for the run that another one creates
-BETWEEN_LOOKS: Final = 0.25
-SEND_WITHIN: Final = 10.0  # seconds from the last search; a program that was stopped meanwhile creates nothing
+SETTLE_SECONDS: Final = 30.0
+OTHERS_RUN_SECONDS: Final = 8.0  # that a submission waits for the run that another one creates
+POLL_SECONDS: Final = 0.25
+SEND_SECONDS: Final = 10.0  # from the last search; a program that was stopped meanwhile creates nothing
 BAD_REQUEST: Final = frozenset({400, 422})
 MISSING: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 EXISTS: Final = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
@@ -32,7 +32,9 @@ EXISTS: Final = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
 class Submissions:
     """The runs of jobs, found or created. Experiments are below `folder`, a path of the workspace."""
 
-    def __init__(self, workspace: Workspace, folder: str, retirement: Retirement, settle: float = SETTLE) -> None:
+    def __init__(
+        self, workspace: Workspace, folder: str, retirement: Retirement, settle: float = SETTLE_SECONDS
+    ) -> None:
         self._workspace = workspace
         self._folder = folder.rstrip("/")
         self._retirement = retirement
@@ -44,7 +46,7 @@ class Submissions:
         return f"{self._folder}/{job_id}"
 
     async def find(self, job_id: str) -> str | None:
-        """The name of a job's run; None when there is none. Raises `Unavailable` when that can't be told."""
+        """The name of a job's run; None when there is none. Raises `Unavailable` while that is not certain."""
         try:
             experiment_id = await self._experiment_id(job_id)
             if experiment_id is None:
@@ -72,9 +74,9 @@ class Submissions:
 
         Raises `Refused` when the service will never take it, and `Unavailable` after which it may have been created.
         """
-        found = await self._claim(job_id)
-        if found is not None:
-            return found
+        existing = await self._claim(job_id)
+        if existing is not None:
+            return existing
         try:
             name = await self._send(operations.create(config(self.experiment(job_id))))
         except ApiError as error:
@@ -87,7 +89,7 @@ class Submissions:
         return name
 
     async def _send(self, operation: operations.Operation) -> str:
-        deadline = time.monotonic() + SEND_WITHIN
+        deadline = time.monotonic() + SEND_SECONDS
         return runs.name_of(await self._workspace.call_once(partial(_send_before, deadline, operation)))
 
     async def _claim(self, job_id: str) -> str | None:
@@ -97,14 +99,14 @@ class Submissions:
                 return None
         except ApiError as error:
             raise Unavailable(f"the experiment {self.experiment(job_id)} can't be made: {error}") from error
-        deadline = time.monotonic() + OTHERS_RUN
+        deadline = time.monotonic() + OTHERS_RUN_SECONDS
         while True:
             try:
                 name = await self.find(job_id)
             except Unavailable:
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(BETWEEN_LOOKS)
+                await asyncio.sleep(POLL_SECONDS)
                 continue
             if name is None:
                 self._in_doubt[job_id] = time.monotonic()  # from now on others wait for the run of this call
@@ -117,21 +119,21 @@ class Submissions:
     async def _experiment_id(self, job_id: str) -> str | None:
         path = self.experiment(job_id)
 
-        def look(client: "WorkspaceClient") -> str | None:
-            found = client.experiments.get_by_name(path).experiment
-            if found is None or not found.experiment_id:
+        def read(client: "WorkspaceClient") -> str | None:
+            experiment = client.experiments.get_by_name(path).experiment
+            if experiment is None or not experiment.experiment_id:
                 raise Unavailable(f"MLflow's answer has no experiment {path}")
-            return found.experiment_id
+            return experiment.experiment_id
 
         try:
-            return await self._workspace.call(look)
+            return await self._workspace.call(read)
         except ApiError as error:
             if error.code in MISSING:
                 return None
             raise
 
     async def _made_experiment(self, job_id: str) -> bool:
-        """Make the job's experiment; False when somebody else has."""
+        """Make the job's experiment; False when there is one already. Raises `ApiError` and `Unavailable`."""
 
         def make(client: "WorkspaceClient") -> None:
             client.workspace.mkdirs(self._folder)
@@ -146,10 +148,10 @@ class Submissions:
         return True
 
     async def _refusal(self, error: ApiError) -> Exception:
-        """What it means that a run was not created."""
+        """The exception for a run that was not created."""
         if error.status in BAD_REQUEST and error.code is not None:
             return InvalidInput(f"FMAPI refuses the job: {error.message}", ("input",))
-        return await self._retirement.judged(error)
+        return await self._retirement.to_exception(error)
 
 
 def _send_before(deadline: float, operation: operations.Operation, client: "WorkspaceClient") -> object:

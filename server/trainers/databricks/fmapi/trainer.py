@@ -1,4 +1,4 @@
-"""FMAPI: the port's calls, answered by a Databricks workspace."""
+"""FMAPI: the port's calls, as requests to one Databricks workspace."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ from server.trainers.databricks.fmapi.calls import ask
 from server.trainers.databricks.fmapi.catalogue import Catalogue
 from server.trainers.databricks.fmapi.observing import Observer
 from server.trainers.databricks.fmapi.retirement import Retirement
-from server.trainers.databricks.fmapi.submission import SETTLE, Submissions
+from server.trainers.databricks.fmapi.submission import SETTLE_SECONDS, Submissions
 from server.trainers.databricks.upload import upload
 from server.trainers.trainer import (
     BaseModel,
@@ -38,9 +38,9 @@ class FmapiTrainer:
     """Trains in a workspace. It registers each model itself, in Unity Catalog.
 
     `volume` (/Volumes/catalog/schema/volume/…) is where the training files go, `folder` (a path of the workspace) where
-    the experiments are, one for each job; `alias` is set on a registered version unless it is empty. `now` is the time
-    by which progress is told. In seconds: `observe_interval`; `settle`, for which an experiment without a run is waited
-    for after an answer was lost; `registering`, for which `registered` waits for a version to become ready.
+    the experiments are, one for each job; `alias` is set on a registered version unless it is empty. `now` is the clock
+    by which progress is estimated. In seconds: `observe_interval`; `settle`, for which an experiment without a run is
+    waited for after a response was lost; `registering`, for which `registered` waits for a version to become ready.
     """
 
     kind = TrainerKind.FMAPI
@@ -53,7 +53,7 @@ class FmapiTrainer:
         folder: str,
         alias: str = "",
         observe_interval: float = 5.0,
-        settle: float = SETTLE,
+        settle: float = SETTLE_SECONDS,
         registering: float = 10.0,
         now: Callable[[], datetime] = _now,
     ) -> None:
@@ -75,13 +75,16 @@ class FmapiTrainer:
         return configuration.total_epochs(config)
 
     async def base_models(self) -> Sequence[BaseModel]:
-        """What the service says that it can train, asked for every ten minutes."""
+        """What the service offers, listed anew every ten minutes. Raises `Unavailable` when it never could be."""
         return await self._catalogue.models()
 
     async def submit(self, request: TrainingRequest) -> TrainerJobId:
-        """Upload the files and create a run; the one that exists already is found by the job's experiment."""
-        found = await self._submissions.find_now(request.job_id)
-        if found is None:
+        """Upload the files and create a run, unless the job's experiment has one already.
+
+        Raises `Refused` when the service will never take it, and `Unavailable` after which it may have been created.
+        """
+        name = await self._submissions.find_now(request.job_id)
+        if name is None:
             await self._check(request)
             files = await upload(self._workspace, self._volume, request)
             register_to = request.register_as or self._schema()
@@ -89,38 +92,44 @@ class FmapiTrainer:
             def config(experiment: str) -> dict[str, Any]:
                 return configuration.wire(request, files, experiment=experiment, register_to=register_to)
 
-            found = await self._submissions.create(request.job_id, config)
-        return TrainerJobId(found)
+            name = await self._submissions.create(request.job_id, config)
+        return TrainerJobId(name)
 
     async def find(self, job_id: str) -> TrainerJobId | None:
-        """The run in the job's experiment."""
+        """The run in the job's experiment. Raises `Unavailable` while it is not certain that there is none."""
         name = await self._submissions.find(job_id)
         return None if name is None else TrainerJobId(name)
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
-        """Look at all runs with one list, and at the metrics of those that have changed."""
+        """Observations by job id: one list of all runs, and the metrics of those that have changed.
+
+        Raises `Unavailable` when the runs can't be listed.
+        """
         try:
             return await self._observer.observe(runs)
         except ApiError as error:
             raise Unavailable(f"FMAPI's runs can't be listed: {error}") from error
 
     async def cancel(self, trainer_job_id: TrainerJobId) -> None:
-        """Ask the service to stop the run."""
+        """Ask the service to stop the run. Raises `Unavailable` when the request was not taken."""
         try:
             await ask(self._workspace, operations.stop(trainer_job_id))
         except ApiError as error:
             raise Unavailable(f"FMAPI does not stop the run: {error}") from error
 
     async def logs(self, trainer_job_id: TrainerJobId) -> str:
-        """The run's events, a line each: there is no other log."""
+        """The run's events, a line each: there is no other log. Raises `Unavailable`."""
         try:
-            told = runs.events(await ask(self._workspace, operations.events(trainer_job_id)))
+            events = runs.events(await ask(self._workspace, operations.events(trainer_job_id)))
         except ApiError as error:
             raise Unavailable(f"FMAPI's events of the run can't be read: {error}") from error
-        return "".join(f"{event.at.isoformat()} {event.kind} {event.message}\n" for event in told)
+        return "".join(f"{event.at.isoformat()} {event.kind} {event.message}\n" for event in events)
 
     async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
-        """The version that the service has registered from the run, which it does when training ends."""
+        """The version that the service has registered from the run, which it does when training ends.
+
+        Raises `Unavailable` as long as there is none, and `Refused` when there will be none.
+        """
         try:
             run = (await runs.named(self._workspace, [trainer_job_id])).get(trainer_job_id)
         except ApiError as error:

@@ -17,7 +17,7 @@ from tests.server.trainers.bench import BASE, SMALL
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language_models, "are_there", lambda: True)
+    monkeypatch.setattr(language_models, "are_installed", lambda: True)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
 
@@ -35,7 +35,7 @@ def refusal(base_model: str, config: dict[str, object] | None = None) -> Invalid
 
 @pytest.mark.parametrize("name", ["meta-llama/Llama-3.2-1B-Instruct", "nobody/nothing", "/models/llama"])
 def test_without_the_libraries_the_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(language_models, "are_there", lambda: False)
+    monkeypatch.setattr(language_models, "are_installed", lambda: False)
     refused = refusal(name)
     assert refused.path == ("input", "baseModel")
     assert refused.message == (
@@ -113,7 +113,7 @@ async def test_without_the_libraries_none_is_listed(tmp_path: Path, monkeypatch:
 
 def test_looking_for_the_libraries_loads_none() -> None:
     program = (
-        "import sys; from server.trainers.local import language_models; language_models.are_there();"
+        "import sys; from server.trainers.local import language_models; language_models.are_installed();"
         "print({*language_models.LIBRARIES} & {*sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"set()\n"

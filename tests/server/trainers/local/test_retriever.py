@@ -80,7 +80,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     questions, answers = draw.normal(size=(6, 4)), draw.normal(size=(6, 4)) * 3
     truth = np.array([0, 1, 2, 1, 3, 0])  # some answers come twice
     answers[3], answers[5] = answers[1], answers[0]
-    by_questions, by_answers = learning.slopes(questions, answers, truth)  # type: ignore[arg-type]  # doubles, to see more
+    by_questions, by_answers = learning.gradients(questions, answers, truth)  # type: ignore[arg-type]  # doubles, to see more
     loss = lambda: learning.batch_loss(questions, answers, truth)  # type: ignore[arg-type]  # noqa: E731
     np.testing.assert_allclose(by_questions, slope_of(loss, questions), atol=1e-7)
     np.testing.assert_allclose(by_answers, slope_of(loss, answers), atol=1e-7)
@@ -92,7 +92,7 @@ def test_a_batch_of_one_answer_has_nothing_to_learn() -> None:
     answers = np.tile(draw.normal(size=(1, 4)).astype(np.float32), (3, 1))
     truth = np.zeros(3, dtype=np.int64)
     assert learning.batch_loss(questions, answers, truth) == 0
-    assert not np.any(learning.slopes(questions, answers, truth))
+    assert not np.any(learning.gradients(questions, answers, truth))
 
 
 def test_the_figures_are_those_of_a_plain_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,14 +237,14 @@ def test_only_the_rows_of_a_batch_move_and_they_are_drawn_back_to_where_they_beg
 
 
 def test_a_large_side_is_measured_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retriever, "MEASURED", 30)
+    monkeypatch.setattr(retriever, "MOST_MEASURED", 30)
     training, again = (untrained(configured()) for _ in range(2))
     assert [len(truth) for _, truth in training._sides.values()] == [30, 30]
     assert training.measure() == again.measure()
 
 
 def test_a_large_sheet_is_fitted_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retriever, "FITTED", 40)
+    monkeypatch.setattr(retriever, "MOST_FITTED", 40)
     train, held_out = split(paraphrases(), 0)
     whole = len(set(" ".join(q for q, _ in train).lower().split()))
     training = Training(examples(train), examples(held_out), configured())

@@ -17,7 +17,7 @@ import pytest
 from server.domain.status import RunState
 from server.trainers.local import train
 from server.trainers.local import trainer as local_trainer
-from server.trainers.local.children import NO_SLOT
+from server.trainers.local.children import EXIT_NO_SLOT
 from server.trainers.local.run import Run, held, is_held, write_whole
 from server.trainers.local.trainer import LocalTrainer
 from server.trainers.trainer import RunHandle, TrainerJobId
@@ -160,7 +160,7 @@ async def test_a_run_that_waited_when_the_server_ended_is_started_by_the_next(lo
 def test_a_second_child_leaves_a_run_alone_that_another_has_begun(tmp_path: Path) -> None:
     run = Run.create(tmp_path, Bench(tmp_path).request("job_1"))
     run.mark_started()
-    assert train.main([str(run.folder), "1"]) == NO_SLOT
+    assert train.main([str(run.folder), "1"]) == EXIT_NO_SLOT
     assert run.result() is None
     assert run.told() == (None, [])
     assert run.holder() is None
@@ -217,7 +217,7 @@ async def test_a_child_that_does_not_stop_is_killed(local: Bench, monkeypatch: p
     process.send_signal(signal.SIGSTOP)
     await trainer.cancel(name)
     assert (await look(trainer, "job_1", name)).state is RunState.RUNNING
-    monkeypatch.setattr(local_trainer, "PATIENCE", 0.0)
+    monkeypatch.setattr(local_trainer, "STOP_SECONDS", 0.0)
     await until_state(trainer, "job_1", name, RunState.CANCELLED)
     await until_gone(process)
 

@@ -6,7 +6,7 @@ from server.domain.errors import InvalidInput
 from server.domain.status import TrainerKind
 from server.trainers.databricks.ai_runtime import configuration
 from server.trainers.databricks.ai_runtime.configuration import Compute, Secret
-from server.trainers.databricks.ai_runtime.launch import absolute
+from server.trainers.databricks.ai_runtime.run_spec import absolute
 
 MODELS = ("meta-llama/Llama-3.2-1B-Instruct", "/Volumes/main/ft/models/own/")
 DAY = 24 * 3600

@@ -202,7 +202,7 @@ async def test_a_list_that_does_not_tell_of_tasks_is_not_enough(desk: Desk) -> N
     desk.passes(0.15)  # it runs, and its task waits for a GPU
     listed = {"run_id": int(name), "state": {"life_cycle_state": "RUNNING"}}
     assert states.read(listed).state is RunState.RUNNING
-    assert (await trainer._looks._one(RunHandle("job_1", name), listed)).state is RunState.QUEUED
+    assert (await trainer._observer._one(RunHandle("job_1", name), listed)).state is RunState.QUEUED
 
 
 async def test_a_run_that_can_not_be_seen_does_not_hide_the_others(desk: Desk) -> None:

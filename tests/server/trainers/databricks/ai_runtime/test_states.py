@@ -165,4 +165,4 @@ TOLD = {"state": STATE | JSON, "status": STATUS | JSON, "tasks": st.lists(TASK |
 def test_no_answer_is_too_strange_to_be_read(told: dict[str, Any]) -> None:
     read = states.read(told)
     assert read.state in RunState
-    assert len(read.word) <= states.LONGEST_WORD
+    assert len(read.word) <= states.LONGEST_WORD_CHARACTERS

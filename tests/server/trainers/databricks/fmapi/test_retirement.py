@@ -92,7 +92,7 @@ async def test_the_models_that_were_listed_are_kept_while_there_is_no_answer(
     bench.databricks.requests.clear()
     assert await trainer.base_models() == models
     assert len(bench.databricks.requests) == 0
-    monkeypatch.setattr("server.trainers.databricks.fmapi.catalogue.FRESH", 0.0)
+    monkeypatch.setattr("server.trainers.databricks.fmapi.catalogue.FRESH_SECONDS", 0.0)
     bench.databricks.faults.script("reset", GRAPHQL, operation="Models", times=None)
     assert await trainer.base_models() == models
     assert len(bench.databricks.requests) == 1

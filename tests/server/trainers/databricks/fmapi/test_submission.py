@@ -30,7 +30,7 @@ LOST: list[dict[str, Any]] = [
 
 def later(trainer: FmapiTrainer, job_id: str = "job_1") -> None:
     """As if the time had passed in which a run may still turn up."""
-    trainer._submissions._in_doubt[job_id] -= submission.SETTLE
+    trainer._submissions._in_doubt[job_id] -= submission.SETTLE_SECONDS
 
 
 @pytest.mark.parametrize("fault", LOST, ids=str)

@@ -13,21 +13,21 @@ from server.trainers.databricks.upload import Uploaded
 from server.trainers.trainer import TrainerJobId, TrainingRequest
 
 if TYPE_CHECKING:
-    from databricks.sdk import WorkspaceClient
+    from server.databricks.client import WorkspaceClient
 
 WORKSPACE: Final = "/Workspace"
 COMMAND: Final = "command.sh"
 REQUIREMENTS: Final = "requirements.txt"
 PROGRAM: Final = ("*.py", COMMAND, "requirements.*")
 ENVIRONMENT_VERSION: Final = "4"
-KEY: Final = "default"
-TASK: Final = "train"
-LONGEST_NAME: Final = 250
+ENVIRONMENT_KEY: Final = "default"
+TASK_KEY: Final = "train"
+LONGEST_NAME_CHARACTERS: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
-    """One job's run. `folder` is the workspace's folder below which experiments and programs lie."""
+class RunSpec:
+    """What one job's run is to be. `folder` is the workspace's folder below which experiments and programs lie."""
 
     request: TrainingRequest
     compute: Compute
@@ -35,18 +35,18 @@ class Launch:
     secrets: Sequence[Secret] = ()
 
     @property
-    def place(self) -> str:
+    def program_folder(self) -> str:
         """The folder of the program. Not one with the name of the experiment: nothing may have the path of another."""
         return f"{self.folder}/bundles/{self.request.job_id}"
 
 
-def launch(request: TrainingRequest, folder: str, secrets: Sequence[Secret]) -> Launch:
-    """The run of a request. Raises `InvalidInput` for a configuration that can't be used."""
-    return Launch(request, configuration.compute(request.config), absolute(folder), secrets)
+def spec_for(request: TrainingRequest, folder: str, secrets: Sequence[Secret]) -> RunSpec:
+    """The specification of a request's run. Raises `InvalidInput` for a configuration that can't be used."""
+    return RunSpec(request, configuration.compute(request.config), absolute(folder), secrets)
 
 
 def absolute(folder: str) -> str:
-    """A folder of the workspace with what AI Runtime wants before it."""
+    """A folder of the workspace as an absolute path below /Workspace, which AI Runtime demands."""
     path = f"/{folder.strip('/')}"
     return path if path.startswith(f"{WORKSPACE}/") else f"{WORKSPACE}{path}"
 
@@ -56,38 +56,38 @@ def run_name(job_id: str) -> str:
     return f"tunegraph-{job_id}"
 
 
-def files(of: Launch, data: Uploaded) -> dict[str, bytes]:
+def files(spec: RunSpec, data: Uploaded) -> dict[str, bytes]:
     """The files to lie beside each other, by name: the program, and what AI Runtime looks for beside its command."""
     folder = Path(bundle.__file__).parent
     program = {path.name: path.read_bytes() for kind in PROGRAM for path in sorted(folder.glob(kind))}
     dependencies = requirements(program[REQUIREMENTS].decode())
-    parameters = hyperparameters(of.request, data)
+    parameters = hyperparameters(spec.request, data)
     written: dict[str, object] = {
         "requirements.yaml": {"version": ENVIRONMENT_VERSION, "dependencies": dependencies},
         "hyperparameters.yaml": parameters,
         "training_config.yaml": {
-            "experiment_name": of.request.job_id,
-            "mlflow_run_name": of.request.model_name[:LONGEST_NAME],
-            "mlflow_experiment_directory": of.folder,
+            "experiment_name": spec.request.job_id,
+            "mlflow_run_name": spec.request.model_name[:LONGEST_NAME_CHARACTERS],
+            "mlflow_experiment_directory": spec.folder,
             "environment": {"version": ENVIRONMENT_VERSION, "dependencies": dependencies},
-            "compute": {"num_accelerators": of.compute.count, "accelerator_type": of.compute.type},
+            "compute": {"num_accelerators": spec.compute.count, "accelerator_type": spec.compute.type},
             "command": program[COMMAND].decode(),
             "parameters": parameters,
             "max_retries": 0,
-            "timeout_minutes": of.compute.timeout_seconds // 60,
-            "idempotency_token": of.request.job_id,
+            "timeout_minutes": spec.compute.timeout_seconds // 60,
+            "idempotency_token": spec.request.job_id,
         },
     }
-    if of.secrets:
+    if spec.secrets:
         written["secret_env_vars.json"] = [
-            {"name": one.name, "secret_scope": one.scope, "secret_key": one.key} for one in of.secrets
+            {"name": one.name, "secret_scope": one.scope, "secret_key": one.key} for one in spec.secrets
         ]
     return {**program, **{name: _yaml(content) for name, content in written.items()}}
 
 
 def hyperparameters(request: TrainingRequest, data: Uploaded) -> dict[str, Any]:
     """The file that the program reads what to train from; see `server.trainers.bundle.hyperparameters`."""
-    asked = {
+    values = {
         "job_id": request.job_id,
         "model_name": request.model_name,
         "base_model": request.base_model,
@@ -98,7 +98,7 @@ def hyperparameters(request: TrainingRequest, data: Uploaded) -> dict[str, Any]:
         "config": dict(request.config),
         "register_as": request.register_as,
     }
-    return {key: value for key, value in asked.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def requirements(text: str) -> list[str]:
@@ -107,46 +107,49 @@ def requirements(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def put(client: "WorkspaceClient", place: str, content: Mapping[str, bytes]) -> None:
-    """Write files into a folder of the workspace, which is made with those above it."""
+def put(client: "WorkspaceClient", folder: str, content: Mapping[str, bytes]) -> None:
+    """Write files into a folder of the workspace, which is made with those above it. Raises `ApiError`."""
     from databricks.sdk.service.workspace import ImportFormat  # noqa: PLC0415  (takes seconds to import; it is by now)
 
-    client.workspace.mkdirs(place)
+    client.workspace.mkdirs(folder)
     for name, text in content.items():
-        client.workspace.upload(f"{place}/{name}", text, format=ImportFormat.AUTO, overwrite=True)
+        client.workspace.upload(f"{folder}/{name}", text, format=ImportFormat.AUTO, overwrite=True)
 
 
-def submit(client: "WorkspaceClient", of: Launch) -> TrainerJobId:
-    """Start the run; the same again is the same run: its token is the job's id."""
+def submit(client: "WorkspaceClient", spec: RunSpec) -> TrainerJobId:
+    """Start the run and return its id. Repeated, it returns the same run: the idempotency token is the job's id.
+
+    Raises `ApiError`.
+    """
     from databricks.sdk.service import compute, jobs  # noqa: PLC0415  (the same)
 
-    request = of.request
+    request = spec.request
     text = (Path(bundle.__file__).parent / REQUIREMENTS).read_text(encoding="utf-8")
-    hardware = jobs.ComputeSpec(jobs.ComputeSpecAcceleratorType(of.compute.type), of.compute.count)
+    hardware = jobs.ComputeSpec(jobs.ComputeSpecAcceleratorType(spec.compute.type), spec.compute.count)
     task = jobs.AiRuntimeTask(
         experiment=request.job_id,
-        deployments=[jobs.DeploymentSpec(compute=hardware, command_path=f"{of.place}/{COMMAND}")],
-        mlflow_experiment_directory=of.folder,
-        mlflow_run=request.model_name[:LONGEST_NAME],
+        deployments=[jobs.DeploymentSpec(compute=hardware, command_path=f"{spec.program_folder}/{COMMAND}")],
+        mlflow_experiment_directory=spec.folder,
+        mlflow_run=request.model_name[:LONGEST_NAME_CHARACTERS],
     )
     submitted: jobs.SubmitRunResponse = client.jobs.submit(
         run_name=run_name(request.job_id),
         idempotency_token=request.job_id,
-        timeout_seconds=of.compute.timeout_seconds,
+        timeout_seconds=spec.compute.timeout_seconds,
         tasks=[
             jobs.SubmitTask(
-                task_key=TASK,
+                task_key=TASK_KEY,
                 run_if=jobs.RunIf.ALL_SUCCESS,
                 timeout_seconds=0,
                 max_retries=0,  # said, or the service has its own number
                 retry_on_timeout=False,
-                environment_key=KEY,
+                environment_key=ENVIRONMENT_KEY,
                 ai_runtime_task=task,
             )
         ],
         environments=[
             jobs.JobEnvironment(
-                environment_key=KEY,
+                environment_key=ENVIRONMENT_KEY,
                 spec=compute.Environment(environment_version=ENVIRONMENT_VERSION, dependencies=requirements(text)),
             )
         ],

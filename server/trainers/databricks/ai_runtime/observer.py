@@ -1,4 +1,4 @@
-"""Looking at runs: as few requests as what is new needs."""
+"""Observations of runs, with as few requests as what is new needs."""
 
 import asyncio
 import json
@@ -19,50 +19,50 @@ from server.trainers.databricks.ai_runtime.observations import ENDED
 from server.trainers.databricks.ai_runtime.states import Json, Status
 from server.trainers.trainer import Observation, RunHandle
 
-ONE_BY_ONE: Final = 3  # runs; more are looked for in the list of active runs first
+MOST_SINGLE_REQUESTS: Final = 3  # more runs are looked up in the list of active runs first
 PAGES_TO_SPARE: Final = 2
-METRICS_WITHIN: Final = 10.0  # seconds; a run that is still training is looked at again soon
-CUSTOM_WITHIN: Final = 5.0
-MOST_KNOWN: Final = 10_000
+METRICS_SECONDS: Final = 10.0  # a run that is still training is observed again soon
+CUSTOM_METRICS_SECONDS: Final = 5.0
+MOST_KNOWN_RUNS: Final = 10_000
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What stays true of a run, or was read of it already; to forget it costs a request."""
+    """What need not be asked for again: a run's MLflow run, and the last step that was read of it."""
 
     tracked: str | None = None
     read_to: int | None = None
 
 
-class Looks:
-    """Looks at runs, and remembers where each one logs to."""
+class Observer:
+    """Observes runs, and remembers the MLflow run that each one logs to."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._known: dict[str, Known] = {}
 
-    async def look(self, handles: Sequence[RunHandle]) -> dict[str, Observation]:
-        """What is true of the runs that could be seen. Raises `Unavailable` when none could."""
-        listed = await self._listed(handles) if len(handles) > ONE_BY_ONE else {}
+    async def observe(self, handles: Sequence[RunHandle]) -> dict[str, Observation]:
+        """Observations by job id, of the runs that could be seen. Raises `Unavailable` when none could."""
+        listed = await self._listed(handles) if len(handles) > MOST_SINGLE_REQUESTS else {}
         tasks = [self._one(handle, listed.get(handle.trainer_job_id)) for handle in handles]
-        seen, lost = {}, list[Unavailable]()
+        observed, lost = {}, list[Unavailable]()
         for handle, outcome in zip(handles, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
             if isinstance(outcome, Observation):
-                seen[handle.job_id] = outcome
+                observed[handle.job_id] = outcome
                 continue
             if not isinstance(outcome, Exception):
                 raise outcome
             log.warning("a run could not be looked at", job=handle.job_id, error=f"{type(outcome).__name__}: {outcome}")
             strange = Unavailable("AI Runtime's answer could not be understood")
             lost.append(outcome if isinstance(outcome, Unavailable) else strange)
-        if lost and not seen:
+        if lost and not observed:
             raise max(lost, key=lambda one: one.retry_after or 0.0)
-        return seen
+        return observed
 
     async def tracked(self, run_id: str) -> str | None:
-        """The MLflow run of a run."""
+        """The id of a run's MLflow run; None while it has none. Raises `ApiError` and `Unavailable`."""
         known = self._known.get(run_id, Known())
         if known.tracked is None:
             known = self._remember(run_id, await calls.output(self._workspace, await self._run(run_id)))
@@ -71,17 +71,17 @@ class Looks:
     async def _listed(self, handles: Sequence[RunHandle]) -> dict[str, Json]:
         """Those of the runs that are active, as far as a few pages of all active runs have them."""
         wanted = {str(handle.trainer_job_id) for handle in handles}
-        found: dict[str, Json] = {}
-        left = -(-len(wanted) // calls.RUNS_OF_A_PAGE) + PAGES_TO_SPARE
+        listed: dict[str, Json] = {}
+        left = -(-len(wanted) // calls.RUNS_PER_PAGE) + PAGES_TO_SPARE
         try:
             async for page in calls.pages(self._workspace, active_only=True):
-                found |= {str(run.get("run_id")): run for run in page if str(run.get("run_id")) in wanted}
+                listed |= {str(run.get("run_id")): run for run in page if str(run.get("run_id")) in wanted}
                 left -= 1
-                if len(found) == len(wanted) or not left:
+                if len(listed) == len(wanted) or not left:
                     break
         except ApiError as error:
             raise _unseen("the active runs", error) from error
-        return found
+        return listed
 
     async def _run(self, run_id: str) -> Json:
         try:
@@ -96,16 +96,16 @@ class Looks:
         if self._wants_output(status, handle):
             output = dict(await calls.output(self._workspace, run))
             self._remember(run_id, output)
-        told = states.status_message(output)
-        if status.state is RunState.RUNNING and told is not None:
+        waiting_for = states.status_message(output)
+        if status.state is RunState.RUNNING and waiting_for is not None:
             status = replace(status, state=RunState.QUEUED, waits=True)
-        seen, reading = await self._metrics(handle, status)
-        made = observations.made(run, status, output, seen, reading)
-        events = observations.events(run, status, told, handle.after_event)
+        snapshot, reading = await self._metrics(handle, status)
+        made = observations.made(run, status, output, snapshot, reading)
+        events = observations.events(run, status, waiting_for, handle.after_event)
         return replace(made, mlflow_run_id=self._known.get(run_id, Known()).tracked, events=events)
 
     def _wants_output(self, status: Status, handle: RunHandle) -> bool:
-        """Whether the task may tell what is not known yet: why it waits, where it logs to, why it failed."""
+        """Whether the task's output may hold what is not known yet: why it waits, where it logs to, why it failed."""
         unknown = self._known.get(str(handle.trainer_job_id), Known()).tracked is None
         if status.waits:
             return handle.after_event == 0
@@ -114,7 +114,7 @@ class Looks:
         return status.state is RunState.FAILED or (unknown and status.state in ENDED)
 
     async def _metrics(self, handle: RunHandle, status: Status) -> tuple[Snapshot | None, Reading]:
-        """What the run has logged. How it ended is only told with everything that it logged until then.
+        """What the run has logged. An end is only observed with everything that was logged until then.
 
         A run that MLflow does not show, because it was deleted or may not be read, has nothing to wait for.
         """
@@ -123,7 +123,7 @@ class Looks:
             return None, Reading()
         decides = status.state in {RunState.SUCCEEDED, RunState.FAILED}
         try:
-            async with asyncio.timeout(None if decides else METRICS_WITHIN):
+            async with asyncio.timeout(None if decides else METRICS_SECONDS):
                 return await self._read(handle, known, known.tracked, ended=status.state in ENDED)
         except ApiError as error:
             log.warning("MLflow does not show a run", job=handle.job_id, error=str(error))
@@ -135,22 +135,22 @@ class Looks:
 
     async def _read(self, handle: RunHandle, known: Known, tracked: str, *, ended: bool) -> tuple[Snapshot, Reading]:
         run = await calls.tracked(self._workspace, tracked)
-        seen = metrics.snapshot(run)
-        if not ended and seen.newest == known.read_to:
-            return seen, Reading()
-        keys = metrics.unread(seen, handle.after_step)
+        snapshot = metrics.snapshot(run)
+        if not ended and snapshot.newest == known.read_to:
+            return snapshot, Reading()
+        keys = metrics.unread(snapshot, handle.after_step)
         histories = await asyncio.gather(*(calls.history(self._workspace, tracked, key) for key in keys))
-        self._keep(str(handle.trainer_job_id), replace(known, read_to=seen.newest))
+        self._keep(str(handle.trainer_job_id), replace(known, read_to=snapshot.newest))
         series = dict(zip(keys, histories, strict=True))
         if ended:
-            seen = replace(seen, custom=await self._custom(run))
+            snapshot = replace(snapshot, custom=await self._custom(run))
         # there may be a hundred thousand of them
-        return seen, await asyncio.to_thread(metrics.reading, series, seen, handle.after_step, ended)
+        return snapshot, await asyncio.to_thread(metrics.reading, series, snapshot, handle.after_step, ended)
 
     async def _custom(self, run: Json) -> Mapping[str, object]:
         """What the program wrote beside its metrics; that it did not, or can't be read, is no reason to wait."""
         try:
-            async with asyncio.timeout(CUSTOM_WITHIN):
+            async with asyncio.timeout(CUSTOM_METRICS_SECONDS):
                 custom = json.loads(await artifacts.read(self._workspace, f"{artifacts.root(run)}/{CUSTOM}"))
         except (ApiError, Unavailable, TimeoutError, ValueError):
             return {}
@@ -164,11 +164,11 @@ class Looks:
         return known
 
     def _keep(self, run_id: str, known: Known) -> None:
-        if len(self._known) >= MOST_KNOWN:
+        if len(self._known) >= MOST_KNOWN_RUNS:
             self._known.clear()
         self._known[run_id] = known
 
 
 def _unseen(what: str, error: ApiError) -> Unavailable:
-    """No answer about a run says that it has failed: it may be forbidden to see, or be there again later."""
+    """A refusal to show a run is no failure of it: it may be forbidden to see, or be there again later."""
     return Unavailable(f"AI Runtime does not show {what}: {error}")
