@@ -17,6 +17,7 @@ from server.domain.caller import Caller
 from server.domain.derived import derive
 from server.domain.errors import InvalidInput
 from server.domain.gates import PairStatus, Verdict
+from server.imports.formats import BYTE_ORDER_MARK, HEAD_BYTES, mistaken
 from server.imports.lines import MAX_LINE_BYTES, Example, parse
 from server.imports.target import Target, resolve
 from server.storage import curation, importing
@@ -24,7 +25,6 @@ from server.storage.importing import ControlTokens, Defective, Line
 
 BATCH_LINES = 500
 BATCH_BYTES = 2 * 1024 * 1024
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Progress = Callable[[int, int, int], None]
 
@@ -87,6 +87,8 @@ async def import_file(  # noqa: PLR0913  (the options of the command)
     except OSError as error:
         raise InvalidInput(f"{file_name} can't be read: {error.strerror}") from error
     with file:
+        if reason := mistaken(await asyncio.to_thread(file.peek, HEAD_BYTES)):
+            raise InvalidInput(f"{file_name} {reason}")
         async with engine.begin() as connection:
             into = await resolve(connection, target, file_name)
             reader = _Reader(file, file_name, into.template.system_prompt, caller)
