@@ -10,6 +10,7 @@ SELECTORS: Final = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 """Variation selectors, first and last: they choose how the character before them looks."""
 
 BLANK: Final = "\u2800"  # a Braille cell without a dot: a symbol by its category
+BEGINNING: Final = 32  # characters in which most texts show something
 
 
 def without_invisible(text: str) -> str:
@@ -21,21 +22,23 @@ def without_invisible(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether a text shows nothing: white space, invisible and control characters, and marks without a letter."""
-    return all(_shows_nothing(character) for character in set(text))
+    return all(map(_shows_nothing, text[:BEGINNING])) and all(map(_shows_nothing, set(text[BEGINNING:])))
 
 
 def _is_invisible(character: str) -> bool:
-    return (
-        unicodedata.category(character) == "Cf"
-        or character in IGNORABLE
-        or any(first <= ord(character) <= last for first, last in SELECTORS)
-    )
+    match unicodedata.category(character):
+        case "Cf":
+            return True
+        case "Lo" | "Mn":
+            code = ord(character)
+            return character in IGNORABLE or any(first <= code <= last for first, last in SELECTORS)
+    return False
 
 
 def _shows_nothing(character: str) -> bool:
     return (
-        character.isspace()
+        unicodedata.category(character) in ("Cc", "Mn", "Me", "Mc")
+        or character.isspace()
         or character == BLANK
         or _is_invisible(character)
-        or unicodedata.category(character) in ("Cc", "Mn", "Me", "Mc")
     )
