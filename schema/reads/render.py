@@ -61,8 +61,9 @@ def timestamp(element: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 def word(text: str) -> ColumnElement[str]:
-    """A word of ours as a literal: it takes no bind."""
-    return literal_column(f"'{text}'", Text)
+    """A text of ours as a literal: it takes no bind."""
+    quoted = text.replace("'", "''")
+    return literal_column(f"'{quoted}'", Text)
 
 
 def among(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:

@@ -25,6 +25,7 @@ from schema.reads.declare import (
     read_from,
 )
 from schema.reads.render import word
+from schema.types.defects import PairDefect, defect_of
 from schema.types.eligibility import EligibilityReport, eligibility
 from schema.types.enums import DataUse, PairStatus, SheetSource, Verdict
 from schema.types.pages import FORWARD, Connection, Node, elsewhere
@@ -193,6 +194,15 @@ class QaPair(Node):
     reviewed_at: datetime | None = column(tables.qa_pairs.c.reviewed_at, "When that expert last spoke.")
     created_at: datetime = column(tables.qa_pairs.c.created_at, CREATED_AT)
     verdict: Verdict = expression(_verdict, "What the gates say of it now.")
+    defect: PairDefect | None = one(
+        defect_of, "Why its messages can't be trained on, whatever its status and uses; null when they can."
+    )
+    control_token: str | None = column(
+        tables.qa_pairs.c.control_token,
+        "The first control token of a chat template, such as <|im_end|>, that its messages quote; null when they quote"
+        " none. The pair may be trained on: the trainers of this server read it as a text, others may take it for the"
+        " end of a turn.",
+    )
     canonical_label: CanonicalLabel | None = one(
         tables.canonical_labels,
         "The label behind the answer, in its current version.",

@@ -7,6 +7,7 @@ import strawberry
 
 from schema.execution.errors import refusal_as_error
 from schema.reads.context import Info
+from schema.types.defects import DefectCount, defect_counts
 from schema.types.exclusions import ExclusionCount, exclusion_counts
 
 DEFAULT_SPLIT = 0.8
@@ -24,6 +25,12 @@ class EligibilityReport:
     )
     excluded: list[ExclusionCount] = strawberry.field(
         description="What the gates refuse; only rules that refuse something. They add up to total minus eligible."
+    )
+    defects: list[DefectCount] = strawberry.field(
+        description="What is wrong with the MALFORMED pairs among them; only defects that occur."
+    )
+    pairs_with_control_tokens: int = strawberry.field(
+        description="Eligible pairs that quote a control token of a chat template: see QaPair.controlToken."
     )
 
 
@@ -45,4 +52,6 @@ async def eligibility(
         train_pairs=found.train,
         val_pairs=found.validation,
         excluded=exclusion_counts(found.excluded),
+        defects=defect_counts(found.defects),
+        pairs_with_control_tokens=found.with_control_token,
     )

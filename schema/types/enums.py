@@ -7,12 +7,14 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from server.domain.defects import Defect
 from server.domain.gates import DataUse, PairStatus, Verdict
 from server.domain.status import EventType, JobAction, JobStatus, TrainerKind
 
 __all__ = [
     "DataSplit",
     "DataUse",
+    "Defect",
     "EventType",
     "JobAction",
     "JobStatus",
@@ -100,7 +102,22 @@ _described(
         "NOT_LABELED": "Its status is not LABELED.",
         "USE_PROHIBITED": "TRAINING is prohibited for the pair or its canonical label; this wins over any allowance.",
         "USE_NOT_ALLOWED": "TRAINING is not among the allowed uses of both the pair and its canonical label.",
-        "MALFORMED": "Its messages can't be trained on: no assistant turn, an empty turn, or turns in the wrong order.",
+        "MALFORMED": "Its messages can't be trained on: no assistant turn, an empty turn, or turns in the wrong order;"
+        " QaPair.defect says which.",
+    },
+)
+_described(
+    Defect,
+    "PairDefectCode",
+    "Why messages can't be trained on: the first of these, in the order given here.",
+    {
+        "NO_ASSISTANT_TURN": "No message is the assistant's.",
+        "SYSTEM_NOT_FIRST": "A system message stands elsewhere than at the beginning, or is a second one.",
+        "NO_QUESTION": "The assistant speaks before the user does.",
+        "SAME_ROLE_TWICE": "Two messages in a row have the same role.",
+        "ENDS_WITH_USER": "The last message is the user's: it has no answer.",
+        "EMPTY_ANSWER": "A message of the assistant has no visible character.",
+        "EMPTY_QUESTION": "A message of the user has no visible character.",
     },
 )
 _described(

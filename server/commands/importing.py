@@ -1,6 +1,7 @@
 """`import`: fills a training sheet from a file of JSON lines, with a progress bar."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -60,7 +61,8 @@ async def import_with_progress(
                 progress=lambda done, total, pairs: bar.update(task, completed=done, total=total, pairs=pairs),
             )
     outcome = f"{file.name}: {_outcome(report)} into the Training Sheet {target.training_sheet!r}"
-    console.print(outcome, markup=False, soft_wrap=True)
+    for line in (outcome, *_remarks(report)):
+        console.print(line, markup=False, soft_wrap=True)
     return report
 
 
@@ -72,3 +74,18 @@ def _outcome(report: ImportReport) -> str:
         parts.append(f"{report.labels} canonical labels written")
     verdicts = ", ".join(f"{count} {verdict.value}" for verdict, count in report.verdicts.items())
     return ", ".join(parts) + (f" ({verdicts})" if verdicts else "")
+
+
+def _remarks(report: ImportReport) -> Iterator[str]:
+    """A line for each defect, and one for marks of chat templates."""
+    for pairs, line, defect in report.defects:
+        yield f"  {defect.code}: {_pairs(pairs)} can't be trained on; in line {line}, {defect.reason}"
+    if tokens := report.control_tokens:
+        yield (
+            f"  {_pairs(tokens.pairs)} with a control token of a chat template in a text, which stays a text when it is"
+            f" trained on here; the first is {tokens.token} in line {tokens.first_line}"
+        )
+
+
+def _pairs(number: int) -> str:
+    return "1 pair" if number == 1 else f"{number} pairs"

@@ -102,8 +102,3 @@ def route(status: JobStatus, to: JobStatus) -> tuple[JobStatus, ...]:
             return steps
         frontier.extend((*steps, following) for following in sorted(MOVES[here]))
     return ()
-
-
-def available_actions(status: JobStatus, *, cancel_requested: bool) -> tuple[JobAction, ...]:
-    """What a person may do now: a job that is being cancelled can't be cancelled again."""
-    return (JobAction.CANCEL,) if status in CANCELLABLE and not cancel_requested else ()

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, TypeVarTuple
 from sqlalchemy import JSON, Row, String, TextualSelect, column, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 
-from server.domain.examples import Message, export_line, line_digest
+from server.domain.examples import Message, export_line, first_export_line, line_digest
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -114,11 +114,17 @@ async def _write(connection: AsyncConnection, side: _Side) -> None:
 
 
 def _append(file: BinaryIO, rows: Sequence[Row[Any]], system_prompt: str | None) -> None:
-    for row in rows:
-        line = export_line([Message(turn["role"], turn["content"]) for turn in row.messages], system_prompt)
-        if line_digest(line) != row.digest:
-            raise ExportFailed(f"the pair {row.qa_pair_id} is not what it was when the job was made", permanent=True)
-        file.write(line + b"\n")
+    file.writelines(_frozen_line(row, system_prompt) + b"\n" for row in rows)
+
+
+def _frozen_line(row: Row[Any], system_prompt: str | None) -> bytes:
+    """The line in the form that the job froze."""
+    messages = [Message(turn["role"], turn["content"]) for turn in row.messages]
+    for written in (export_line, first_export_line):
+        line = written(messages, system_prompt)
+        if line_digest(line) == row.digest:
+            return line
+    raise ExportFailed(f"the pair {row.qa_pair_id} is not what it was when the job was made", permanent=True)
 
 
 async def _is_written(connection: AsyncConnection, side: _Side) -> bool:

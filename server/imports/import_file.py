@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,19 @@ from typing import BinaryIO
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.domain import examples, ids
+from server.domain import ids
 from server.domain.caller import Caller
+from server.domain.derived import derive
 from server.domain.errors import InvalidInput
 from server.domain.gates import PairStatus, Verdict
+from server.imports.formats import BYTE_ORDER_MARK, HEAD_BYTES, mistaken
 from server.imports.lines import MAX_LINE_BYTES, Example, parse
 from server.imports.target import Target, resolve
 from server.storage import curation, importing
-from server.storage.importing import Line
+from server.storage.importing import ControlTokens, Defective, Line
 
 BATCH_LINES = 500
 BATCH_BYTES = 2 * 1024 * 1024
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Progress = Callable[[int, int, int], None]
 
@@ -36,7 +37,8 @@ class ImportReport:
 
     `lines` counts those that hold a pair; each is one of `pairs` (written) or `already_there`. `labels` counts the
     versions of canonical labels that were written. `verdicts` is what the gates say of the pairs that were written;
-    only those that occur, in the order of the rules.
+    only those that occur, in the order of the rules. `defects` says why some of them can't be trained on, whatever the
+    other rules say, and `control_tokens` that some quote marks of chat templates, which is allowed.
     """
 
     lines: int
@@ -44,6 +46,8 @@ class ImportReport:
     already_there: int
     labels: int
     verdicts: Mapping[Verdict, int]
+    defects: Sequence[Defective]
+    control_tokens: ControlTokens | None
     sheet_id: str
     template_id: str
     template_version: int
@@ -83,6 +87,8 @@ async def import_file(  # noqa: PLR0913  (the options of the command)
     except OSError as error:
         raise InvalidInput(f"{file_name} can't be read: {error.strerror}") from error
     with file:
+        if reason := mistaken(await asyncio.to_thread(file.peek, HEAD_BYTES)):
+            raise InvalidInput(f"{file_name} {reason}")
         async with engine.begin() as connection:
             into = await resolve(connection, target, file_name)
             reader = _Reader(file, file_name, into.template.system_prompt, caller)
@@ -146,9 +152,7 @@ class _Reader:
             status=example.status,
             allowed_uses=example.allowed_uses,
             prohibited_uses=example.prohibited_uses,
-            defect=examples.defect(messages),
-            question_digest=examples.question_digest(messages),
-            line_digest=examples.line_digest(examples.export_line(messages, self._system_prompt)),
+            **derive(messages, self._system_prompt)._asdict(),
             reviewed_by=example.reviewed_by or reviewer,
             label_id=ids.new(ids.Kind.CANONICAL_LABEL, self._line) if label else None,
             label_type=label.label_type if label else None,
@@ -186,6 +190,8 @@ async def _write(connection: AsyncConnection, reader: _Reader, into: curation.Tr
         already_there=reader.pairs - pairs,
         labels=labels,
         verdicts=await importing.verdicts(connection),
+        defects=await importing.defects(connection),
+        control_tokens=await importing.control_tokens(connection),
         sheet_id=into.sheet_id,
         template_id=into.template.id,
         template_version=into.template.version,

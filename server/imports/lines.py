@@ -14,6 +14,7 @@ from server.services import inputs
 from server.services.inputs import Path, refused
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
+MARK = "\ufeff"
 
 PAIR_KEYS = (
     "messages",
@@ -57,7 +58,7 @@ class Example:
 def parse(line: bytes) -> Example:
     """Read a line without its number or its file; raises `InvalidInput` with the place within the line.
 
-    A key whose value is null counts as left out.
+    A key whose value is null counts as left out, whatever its name.
     """
     given = _object(_decoded(line), (), PAIR_KEYS)
     item_ref = _text(given, "item_ref", ())
@@ -81,11 +82,22 @@ def _decoded(line: bytes) -> object:
     except UnicodeDecodeError as error:
         raise refused((), f"not UTF-8 text (byte 0x{line[error.start]:02x} at position {error.start + 1})") from None
     except json.JSONDecodeError as error:
-        raise refused((), f"not valid JSON: {error.msg} (column {error.colno})") from None
+        raise refused((), f"not valid JSON: {_not_json(error)}") from None
     except RecursionError:
         raise refused((), "JSON that is nested too deeply") from None
     except ValueError:  # the interpreter reads no whole number of more than 4300 digits
         raise refused((), "JSON with a number that has too many digits") from None
+
+
+def _not_json(error: json.JSONDecodeError) -> str:
+    """What is wrong, and what to do about it where that is known."""
+    if error.doc.startswith(MARK, error.pos):
+        remedy = "it is left where files were put together; take it out: perl -pi -e 's/\\xEF\\xBB\\xBF//g' FILE"
+        return f"a byte order mark, U+FEFF, at column {error.colno}; {remedy}"
+    if error.doc.rfind("\r", 0, error.pos) > 0:
+        remedy = "lines have to end with a line feed: tr '\\r' '\\n' < FILE > FILE.jsonl"
+        return f"{error.msg} (column {error.colno}) after a carriage return; {remedy}"
+    return f"{error.msg} (column {error.colno})"
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -108,7 +120,7 @@ def _object(value: object, path: Path, keys: Collection[str]) -> Mapping[str, ob
     if not isinstance(value, dict):
         raise _wrong_kind(value, path, "a JSON object")
     for key in value:
-        if key not in keys:
+        if key not in keys and value[key] is not None:
             raise refused(path, f"unknown key {key[:40]!a}; use {', '.join(keys)}")
     return {key: item for key, item in value.items() if item is not None}
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain import examples, ids
 from server.domain.caller import Caller
+from server.domain.derived import derive
 from server.domain.errors import Conflict, NotFound
 from server.domain.examples import Message
 from server.domain.gates import DataUse, PairStatus
@@ -229,9 +230,7 @@ def _rows(
             "status": str(pair.status),
             "allowed_uses": inputs.uses(pair.allowed_uses, (*path, "allowedUses")),
             "prohibited_uses": inputs.uses(pair.prohibited_uses, (*path, "prohibitedUses")),
-            "defect": examples.defect(pair.messages),
-            "question_digest": examples.question_digest(pair.messages),
-            "line_digest": examples.line_digest(examples.export_line(pair.messages, into.template.system_prompt)),
+            **derive(pair.messages, into.template.system_prompt)._asdict(),
             "reviewed_by": review.by if reviewed else None,
             "reviewed_at": review.at if reviewed else None,
         }

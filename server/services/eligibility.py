@@ -2,16 +2,19 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain import examples
+from server.domain.defects import Defect
 from server.domain.gates import Verdict
 from server.domain.split import MAX_RATIO, MIN_RATIO, Candidate, Split, TooFew, split
 from server.services import inputs
 from server.storage import pairs
+from server.storage.pairs import Count
 
 SPLITS_AT_ONCE = 2
 MAX_SEED = 2**31 - 1
@@ -19,13 +22,19 @@ MAX_SEED = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Pairs by what the gates and the split make of them; `excluded` holds only verdicts that occur."""
+    """Pairs by what the gates and the split make of them; `excluded` holds only verdicts that occur.
+
+    `defects` divides the MALFORMED ones by what is wrong, and `with_control_token` counts eligible pairs that quote a
+    mark of a chat template.
+    """
 
     total: int
     eligible: int
     train: int
     validation: int
     excluded: Mapping[Verdict, int]
+    defects: Mapping[Defect, int] = field(default_factory=dict)
+    with_control_token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +70,34 @@ class Eligibility:
             counts, candidates = await self._read(training_sheet_id)
             sides, too_few = await asyncio.to_thread(_split, candidates, ratio, seed)
         report = Report(
-            total=sum(counts.values()),
+            total=sum(count.pairs for count in counts),
             eligible=len(candidates),
             train=len(sides.train) if sides else len(candidates),
             validation=len(sides.validation) if sides else 0,
-            excluded={verdict: count for verdict, count in counts.items() if verdict is not Verdict.ELIGIBLE},
+            excluded=_excluded(counts),
+            defects={
+                count.defect: count.pairs
+                for count in counts
+                if count.verdict is Verdict.MALFORMED and count.defect is not None
+            },
+            with_control_token=sum(count.with_control_token for count in counts if count.verdict is Verdict.ELIGIBLE),
         )
         return Selection(report, sides, too_few)
 
-    async def _read(self, training_sheet_id: str) -> tuple[Mapping[Verdict, int], Sequence[Candidate]]:
+    async def _read(self, training_sheet_id: str) -> tuple[Sequence[Count], Sequence[Candidate]]:
         async with self._engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 counts = await pairs.counts(connection, training_sheet_id)
                 return counts, await pairs.candidates(connection, training_sheet_id)
+
+
+def _excluded(counts: Sequence[Count]) -> Mapping[Verdict, int]:
+    excluded: Counter[Verdict] = Counter()
+    for count in counts:
+        if count.verdict is not Verdict.ELIGIBLE:
+            excluded[count.verdict] += count.pairs
+    return dict(excluded)
 
 
 def _split(candidates: Sequence[Candidate], ratio: float, seed: int) -> tuple[Split | None, str | None]:

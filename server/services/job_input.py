@@ -78,9 +78,40 @@ def check_trainer(asked: CreateJob, trainers: Mapping[TrainerKind, Trainer], kin
 
 
 def digest(asked: CreateJob, kind: TrainerKind) -> str:
-    """sha256 (hex) of all that is asked for, defaults applied: equal requests have equal digests."""
+    """sha256 (hex) of all that is asked for, defaults applied: requests that mean the same have equal digests.
+
+    A whole number is the same whether it is written as 1, 1.0 or 1e0.
+    """
+    values = _values(asked, kind)
+    return _digest({**values, "training_config": _canonical(values["training_config"])})
+
+
+def is_repeat(first: str, asked: CreateJob, kind: TrainerKind) -> bool:
+    """Whether a job with this digest was asked for with the same.
+
+    Jobs of before 2026-11-28 have a digest in which 1 and 1.0 differ.
+    """
+    return first in (digest(asked, kind), _digest(_values(asked, kind)))
+
+
+def _values(asked: CreateJob, kind: TrainerKind) -> dict[str, Any]:
     values = {**asdict(asked), "trainer": kind.value, "train_val_split": float(asked.train_val_split)}
     del values["client_mutation_id"]
+    return values
+
+
+def _canonical(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _canonical(item) for key, item in value.items()}
+        case list():
+            return [_canonical(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
+def _digest(values: Mapping[str, object]) -> str:
     try:
         written = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     except (TypeError, ValueError) as error:

@@ -62,8 +62,7 @@ class Jobs:
         """
         job_input.check(asked)
         kind = asked.trainer or self._default_trainer
-        digest = job_input.digest(asked, kind)
-        job_id = await self._repeated(caller, asked, digest) or await self._create(caller, asked, kind, digest)
+        job_id = await self._repeated(caller, asked, kind) or await self._create(caller, asked, kind)
         await self._wait(job_id, lambda standing: standing.status is not JobStatus.PENDING or standing.failures > 0)
         return job_id
 
@@ -103,7 +102,7 @@ class Jobs:
                 standing = await self._standing(job_id, ("jobId",))
         return job_id
 
-    async def _repeated(self, caller: Caller, asked: CreateJob, digest: str) -> str | None:
+    async def _repeated(self, caller: Caller, asked: CreateJob, kind: TrainerKind) -> str | None:
         if asked.client_mutation_id is None:
             return None
         async with self._engine.connect() as connection:
@@ -111,21 +110,21 @@ class Jobs:
         if found is None:
             return None
         job_id, first_digest = found
-        if first_digest != digest:
+        if not job_input.is_repeat(first_digest, asked, kind):
             raise Conflict(
                 f"clientMutationId: {asked.client_mutation_id!r} was used before with other input",
                 ("input", "clientMutationId"),
             )
         return job_id
 
-    async def _create(self, caller: Caller, asked: CreateJob, kind: TrainerKind, digest: str) -> str:
+    async def _create(self, caller: Caller, asked: CreateJob, kind: TrainerKind) -> str:
         trainer = job_input.check_trainer(asked, self._reconciler.runtime.trainers, kind)
         await self._check_sheet(asked.training_sheet_id)
         values = {
             "trainer": kind.value,
             "total_epochs": trainer.total_epochs(asked.base_model, asked.training_config),
             "created_by": caller.name,
-            "input_digest": digest if asked.client_mutation_id is not None else None,
+            "input_digest": job_input.digest(asked, kind) if asked.client_mutation_id is not None else None,
             **_asked_for(asked),
         }
         for _ in range(ATTEMPTS):
@@ -133,7 +132,7 @@ class Jobs:
                 job_id = await self._select_and_store(asked, values)
             if job_id is not None:
                 return job_id
-            if repeated := await self._repeated(caller, asked, digest):
+            if repeated := await self._repeated(caller, asked, kind):
                 return repeated
         raise Conflict("the pairs of the training sheet keep changing; try again", ("input", "trainingSheetId"))
 

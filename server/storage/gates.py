@@ -1,4 +1,8 @@
-"""The gates of `server.domain.gates` where the database selects; a property test holds the two equal."""
+"""The two gates as SQL, which is the one place where they are decided.
+
+Uses are those of the pair narrowed by its canonical label: prohibited in either is prohibited, allowed must be in both,
+and prohibited wins over allowed.
+"""
 
 from sqlalchemy import ColumnElement, FromClause, Text, and_, case, func, literal_column, or_, true
 

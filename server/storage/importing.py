@@ -4,7 +4,7 @@ All of them belong to one transaction, with whose end the temporary table goes a
 """
 
 from collections.abc import AsyncIterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 from sqlalchemy import (
@@ -28,10 +28,11 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
+from server.domain.defects import Defect, PairDefect
 from server.domain.gates import Verdict
 from server.storage import curation, gates
 from server.storage.tables import canonical_labels, qa_pairs
@@ -48,6 +49,8 @@ class Line(NamedTuple):
     allowed_uses: list[str]
     prohibited_uses: list[str]
     defect: str | None
+    defect_turn: int | None
+    control_token: str | None
     question_digest: str
     line_digest: str
     reviewed_by: str | None
@@ -56,6 +59,22 @@ class Line(NamedTuple):
     label_data: str | None
     label_allowed_uses: list[str] | None
     label_prohibited_uses: list[str] | None
+
+
+class Defective(NamedTuple):
+    """How many pairs have a defect; the first of them, its line in the file and the defect with its turn."""
+
+    pairs: int
+    first_line: int
+    defect: PairDefect
+
+
+class ControlTokens(NamedTuple):
+    """How many pairs have a mark of a chat template in their content; the first of them and its mark."""
+
+    pairs: int
+    first_line: int
+    token: str
 
 
 class Contradiction(NamedTuple):
@@ -78,6 +97,8 @@ lines = Table(
     Column("allowed_uses", ARRAY(Text)),
     Column("prohibited_uses", ARRAY(Text)),
     Column("defect", Text),
+    Column("defect_turn", Integer),
+    Column("control_token", Text),
     Column("question_digest", Text),
     Column("line_digest", Text),
     Column("reviewed_by", Text),
@@ -166,6 +187,8 @@ async def insert_pairs(connection: AsyncConnection, training_sheet_id: str, shee
         "allowed_uses",
         "prohibited_uses",
         "defect",
+        "defect_turn",
+        "control_token",
         "question_digest",
         "line_digest",
         "reviewed_by",
@@ -196,6 +219,41 @@ async def verdicts(connection: AsyncConnection) -> dict[Verdict, int]:
     )
     counts = {Verdict(word): count for word, count in await connection.execute(statement)}
     return {verdict: counts[verdict] for verdict in Verdict if verdict in counts}
+
+
+async def defects(connection: AsyncConnection) -> list[Defective]:
+    """The defects among the pairs that were written, each once, in the order in which they are looked for."""
+    statement = (
+        select(
+            qa_pairs.c.defect,
+            func.count(),
+            func.min(lines.c.line),
+            _of_first_line(qa_pairs.c.defect_turn),
+        )
+        .join(lines, lines.c.id == qa_pairs.c.id)
+        .where(qa_pairs.c.defect.is_not(None))
+        .group_by(qa_pairs.c.defect)
+    )
+    rows = [
+        Defective(count, line, PairDefect(Defect(code), turn))
+        for code, count, line, turn in await connection.execute(statement)
+    ]
+    return sorted(rows, key=lambda row: list(Defect).index(row.defect.code))
+
+
+async def control_tokens(connection: AsyncConnection) -> ControlTokens | None:
+    """The pairs that were written and have marks of chat templates in their content; None when there are none."""
+    statement = (
+        select(func.count(), func.min(lines.c.line), _of_first_line(qa_pairs.c.control_token))
+        .join(lines, lines.c.id == qa_pairs.c.id)
+        .where(qa_pairs.c.control_token.is_not(None))
+    )
+    count, line, token = (await connection.execute(statement)).one()
+    return ControlTokens(count, line, token) if count else None
+
+
+def _of_first_line(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.array_agg(aggregate_order_by(value, lines.c.line))[1]
 
 
 def _same_item(one: FromClause, other: FromClause) -> ColumnElement[bool]:

@@ -1,11 +1,12 @@
 """The pairs of a training sheet as the gates see them, and the pairs that a job freezes."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, FromClause, Select, Text, case, column, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.defects import Defect
 from server.domain.gates import Verdict
 from server.domain.split import Candidate
 from server.storage import gates
@@ -26,15 +27,27 @@ judged: FromClause = qa_pairs.outerjoin(canonical_labels, canonical_labels.c.id 
 verdict = gates.verdict(qa_pairs, canonical_labels)
 
 
-async def counts(connection: AsyncConnection, training_sheet_id: str) -> dict[Verdict, int]:
-    """How many pairs of a training sheet have each verdict; only verdicts that occur."""
+class Count(NamedTuple):
+    """Pairs with one verdict and one defect; `with_control_token` of them quote a mark of a chat template."""
+
+    verdict: Verdict
+    defect: Defect | None
+    pairs: int
+    with_control_token: int
+
+
+async def counts(connection: AsyncConnection, training_sheet_id: str) -> list[Count]:
+    """The pairs of a training sheet by verdict and defect; only what occurs."""
     statement = (
-        select(verdict.label("verdict"), func.count())
+        select(verdict.label("verdict"), qa_pairs.c.defect, func.count(), func.count(qa_pairs.c.control_token))
         .select_from(judged)
         .where(qa_pairs.c.training_sheet_id == training_sheet_id)
-        .group_by("verdict")
+        .group_by("verdict", qa_pairs.c.defect)
     )
-    return {Verdict(name): number for name, number in await connection.execute(statement)}
+    return [
+        Count(Verdict(name), None if defect is None else Defect(defect), number, with_control_token)
+        for name, defect, number, with_control_token in await connection.execute(statement)
+    ]
 
 
 def _eligible(*columns: Any) -> Select[Any]:  # noqa: ANN401  (columns and expressions)

@@ -3,7 +3,7 @@
 import json
 from datetime import datetime, timedelta
 
-from server.domain import examples
+from server.domain.derived import derive
 from server.domain.examples import Message
 from server.domain.gates import DataUse, PairStatus
 from server.domain.ids import Kind
@@ -125,7 +125,6 @@ def _turns(number: int) -> list[Message]:
 
 def _pair(number: int, sheet: int, **changes: object) -> Row:
     turns = _turns(number)
-    defect = examples.defect(turns)
     reviewed = number % 2 == 0
     return {
         "id": stable_id(Kind.QA_PAIR, number),
@@ -135,9 +134,7 @@ def _pair(number: int, sheet: int, **changes: object) -> Row:
         "messages": json.dumps([turn._asdict() for turn in turns]),
         "allowed_uses": USES,
         "prohibited_uses": [],
-        "defect": defect.value if defect else None,
-        "question_digest": examples.question_digest(turns),
-        "line_digest": examples.line_digest(examples.export_line(turns, None)),
+        **derive(turns, None)._asdict(),
         "reviewed_by": TEXTS[number % len(TEXTS)] if reviewed else None,
         "reviewed_at": MOMENTS[number % len(MOMENTS)] if reviewed else None,
         "created_at": created(number, PAIRS),

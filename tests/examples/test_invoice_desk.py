@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from server.domain import examples, gates
-from server.domain.gates import DataUse, PairStatus, Uses, Verdict
+from server.domain.defects import Defect, PairDefect, defect
+from server.domain.gates import DataUse, PairStatus, Verdict
+from server.domain.questions import question_digest
 from server.imports.lines import Example, parse
+from tests.oracle import gates
+from tests.oracle.gates import Uses
 
 FILE = Path(__file__).parents[2] / "examples" / "invoice_desk.jsonl"
 ORDER = (
@@ -47,7 +50,7 @@ def label_uses(pair: Example) -> Uses | None:
 
 def verdict(pair: Example) -> Verdict:
     own = uses(pair.allowed_uses, pair.prohibited_uses)
-    malformed = examples.defect(pair.messages) is not None
+    malformed = defect(pair.messages) is not None
     return gates.verdict(pair.status, own, label_uses(pair), malformed=malformed)
 
 
@@ -117,10 +120,10 @@ def test_lines_kept_for_tests_repeat_a_known_answer_in_other_words(pairs: dict[s
 
 
 def test_the_malformed_lines_show_two_different_defects(pairs: dict[str, Example]) -> None:
-    defects = {item: found for item, pair in pairs.items() if (found := examples.defect(pair.messages))}
+    defects = {item: found for item, pair in pairs.items() if (found := defect(pair.messages))}
     assert defects == {
-        "inv-033-f": examples.Defect.EMPTY_ANSWER,
-        "inv-052-f": examples.Defect.NO_ASSISTANT_TURN,
+        "inv-033-f": PairDefect(Defect.EMPTY_ANSWER, 2),
+        "inv-052-f": PairDefect(Defect.NO_ASSISTANT_TURN, None),
     }
 
 
@@ -164,7 +167,7 @@ def test_some_eligible_lines_are_conversations_or_bring_a_system_message(pairs: 
 
 def test_no_two_questions_are_the_same(pairs: dict[str, Example]) -> None:
     assert len({questions(pair) for pair in pairs.values()}) == len(pairs)
-    assert len({examples.question_digest(pair.messages) for pair in pairs.values()}) == len(pairs)
+    assert len({question_digest(pair.messages) for pair in pairs.values()}) == len(pairs)
 
 
 def test_people_and_addresses_are_made_up(pairs: dict[str, Example]) -> None:

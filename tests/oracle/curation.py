@@ -1,6 +1,7 @@
 """Sheets, templates, canonical labels, pairs and training sheets."""
 
 import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,6 +15,17 @@ from tests.oracle.fields import Field, bind, object_type, of_row
 from tests.oracle.loading import Row
 
 Source: TypeAlias = Any  # a row, and what is made of rows
+REASONS: Mapping[str, Callable[[int], str]] = {
+    "NO_ASSISTANT_TURN": lambda _: "no turn is the assistant's, so there is no answer to learn",
+    "SYSTEM_NOT_FIRST": lambda turn: f"turn {turn} is a system message; there may be one, and only as the first turn",
+    "NO_QUESTION": lambda turn: f"turn {turn} is an answer of the assistant with no question of the user before it",
+    "SAME_ROLE_TWICE": lambda turn: (
+        f"turn {turn} has the role of the turn before it; user and assistant have to alternate"
+    ),
+    "ENDS_WITH_USER": lambda turn: f"turn {turn}, the last, is the user's; the last has to be the assistant's answer",
+    "EMPTY_ANSWER": lambda turn: f"turn {turn}, an answer of the assistant, has no visible character",
+    "EMPTY_QUESTION": lambda turn: f"turn {turn}, a question of the user, has no visible character",
+}
 CREATED = (("created_at", "timestamptz"), ("id", "text"))
 JOBS = Order("jobs", CREATED, descending=True)
 SHEETS = Order("sheets", CREATED, descending=True)
@@ -41,6 +53,7 @@ def bind_curation(schema: GraphQLSchema) -> None:
             "trainingSheet": of_row("training_sheets", "training_sheet_id"),
             "messages": lambda pair, _: json.loads(pair["messages"]),
             "verdict": _verdict,
+            "defect": _defect,
             "canonicalLabel": of_row("canonical_labels", "canonical_label_id"),
             "trainingJobs": _jobs("training_job_pairs", "qa_pair_id"),
         },
@@ -55,6 +68,8 @@ def bind_curation(schema: GraphQLSchema) -> None:
             "trainingJobs": connection(List("training_jobs", JOBS, "t.training_sheet_id = p.key")),
         },
     )
+    bind(object_type(schema, "PairDefect"), {"message": lambda found, _: REASONS[found["code"]](found["turn"])})
+    bind(object_type(schema, "DefectCount"), {})
     bind(object_type(schema, "EligibilityReport"), {})
     bind(object_type(schema, "ExclusionCount"), {})
 
@@ -67,6 +82,10 @@ def _jobs(table: str, column: str) -> Field:
 def _of_status(conditions: Conditions, arguments: Arguments) -> None:
     if arguments.get("status") is not None:
         conditions.among("status", [arguments["status"]])
+
+
+def _defect(pair: Row, _info: Info) -> Mapping[str, object] | None:
+    return None if pair["defect"] is None else {"code": pair["defect"], "turn": pair["defect_turn"]}
 
 
 def _verdict(pair: Row, info: Info) -> Source:

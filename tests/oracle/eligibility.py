@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 
 from graphql import GraphQLError
 
-from server.domain import gates
-from server.domain.gates import DataUse, PairStatus, Uses, Verdict
+from server.domain.defects import Defect
+from server.domain.gates import DataUse, PairStatus, Verdict
 from server.domain.split import MAX_RATIO, MIN_RATIO, Candidate, TooFew, split
+from tests.oracle import gates
 from tests.oracle.arguments import Info
+from tests.oracle.gates import Uses
 from tests.oracle.loading import Loader, Row
 
 Label: TypeAlias = Row | Mapping[str, Any]
@@ -82,6 +84,7 @@ def _report(rows: Sequence[Row], *, ratio: float, seed: int) -> Mapping[str, obj
         if found is Verdict.ELIGIBLE
     ]
     counts = Counter(verdicts)
+    malformed = Counter(row["defect"] for row, found in zip(rows, verdicts, strict=True) if found is Verdict.MALFORMED)
     train, validation = _sides(candidates, ratio, seed)
     return {
         "total_pairs": len(rows),
@@ -93,6 +96,11 @@ def _report(rows: Sequence[Row], *, ratio: float, seed: int) -> Mapping[str, obj
             for rule in Verdict
             if rule is not Verdict.ELIGIBLE and counts[rule]
         ],
+        "defects": [{"code": code, "count": malformed[code]} for code in Defect if malformed[code]],
+        "pairs_with_control_tokens": sum(
+            found is Verdict.ELIGIBLE and row["control_token"] is not None
+            for row, found in zip(rows, verdicts, strict=True)
+        ),
     }
 
 

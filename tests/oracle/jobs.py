@@ -6,12 +6,13 @@ from typing import Any
 from graphql import GraphQLSchema
 
 from server.domain.gates import Verdict
-from server.domain.status import TERMINAL, JobStatus, available_actions
+from server.domain.status import TERMINAL, JobStatus
 from tests.oracle import cursors
 from tests.oracle.arguments import Arguments, Info
 from tests.oracle.connections import Conditions, List, connection
 from tests.oracle.cursors import Order
 from tests.oracle.fields import bind, object_type, of_row
+from tests.oracle.gates import available_actions
 from tests.oracle.loading import Row
 from tests.oracle.metrics import METRIC_HISTORY
 
@@ -58,7 +59,7 @@ def bind_jobs(schema: GraphQLSchema) -> None:
 
 
 def _available_actions(job: Row, _info: Info) -> Sequence[str]:
-    return available_actions(JobStatus(job["status"]), cancel_requested=job["cancel_requested_at"] is not None)
+    return available_actions(job["status"], cancel_requested=job["cancel_requested_at"] is not None)
 
 
 def _excluded(job: Row, _info: Info) -> list[Mapping[str, object]]:

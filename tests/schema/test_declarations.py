@@ -39,6 +39,7 @@ from tests.schema.declarations import (
 
 MADE_BY_PYTHON = {
     "EligibilityReport",
+    "DefectCount",
     "BaseModel",
     "NotFound",
     "InvalidInput",
@@ -54,6 +55,8 @@ NEVER_NULL = {
     "TrainingJobLineage.canonicalLabelIds": "the same; pairs without a label are left out",
     "TrainingJobEvent.cursor": "the sequence is never null",
     "QaPair.verdict": "the CASE has an ELSE",
+    "PairDefect.code": "there is no row where it would be null",
+    "PairDefect.message": "each code has a reason, and no number is no text",
     "ChatMessage.role": "messages without a role are refused at the door",
     "ChatMessage.content": "messages without content are refused at the door",
     "ExclusionCount.verdict": "a word of ours",
@@ -190,7 +193,8 @@ def test_a_to_one_joins_on_a_unique_key(field: Field, read: One) -> None:
 def test_a_root_that_answers_one_object_looks_it_up_by_its_primary_key() -> None:
     for field in READ:
         read = declared(field.definition)
-        if isinstance(read, One) and read.on is None:
+        if isinstance(read, One) and field.type.name == "Query":
+            assert read.on is None
             assert isinstance(read.source, Table)
             assert [column.name for column in read.source.primary_key] == ["id"], field.place
             assert not field.required, field.place

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, Index
 from sqlalchemy import UniqueConstraint as Unique
 from sqlmodel import Field
 
+from server.domain.defects import Defect
 from server.domain.gates import DataUse, PairStatus
 from server.storage.tables.definitions import (
     Row,
@@ -91,10 +92,9 @@ class TrainingSheetRow(Row, table=True):
 
 
 class QaPairRow(Row, table=True):
-    """A question and its answer. Messages never change, so what follows from them is kept beside them.
+    """A question and its answer. Messages never change, so what `server.domain.derived` makes of them stands with them.
 
-    `defect` says why the messages can't be trained on; `question_digest` and `line_digest` are those of
-    `server.domain.examples`.
+    `defect` says why the messages can't be trained on, `defect_turn` which of them it is about.
     """
 
     __tablename__ = "qa_pairs"
@@ -103,6 +103,8 @@ class QaPairRow(Row, table=True):
         subset_of("allowed_uses", DataUse),
         subset_of("prohibited_uses", DataUse),
         CheckConstraint("(reviewed_by IS NULL) = (reviewed_at IS NULL)", name="reviewed"),
+        one_of("defect", Defect),
+        CheckConstraint("defect_turn IS NULL OR defect_turn >= 1 AND defect IS NOT NULL", name="defect_turn"),
         Index(None, "training_sheet_id", "created_at", "id"),
         Index(None, "training_sheet_id", "status", "created_at", "id"),
         Index(None, "canonical_label_id"),
@@ -117,6 +119,8 @@ class QaPairRow(Row, table=True):
     allowed_uses: list[str] = uses()
     prohibited_uses: list[str] = uses()
     defect: str | None
+    defect_turn: int | None
+    control_token: str | None
     question_digest: str
     line_digest: str
     reviewed_by: str | None

@@ -1,18 +1,19 @@
 """Chat JSONL as tokens to train on: which of them the model is to learn, and which are only read."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from . import quoted
 from .hyperparameters import BadInput
+from .quoted import Message, Span, Tokenize
 
-Message = Mapping[str, Any]
 Conversations = Sequence[Sequence[Message]]
 Sides = tuple[Conversations, Conversations]
-Span = tuple[int, int]
 
 ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
 IGNORED: Final = -100  # the label of a token that counts for no loss, in PyTorch
@@ -26,9 +27,6 @@ PLAIN_TEMPLATE: Final = (
 
 Render = Callable[[Sequence[Message], bool], str]
 """Messages as one text; if the second is true, ended by what an answer of the assistant begins with."""
-
-Tokenize = Callable[[str], tuple[list[int], list[Span]]]
-"""A text as tokens, and from which character to which each of them goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,20 @@ def read(path: Path) -> list[list[Message]]:
     return found
 
 
-def encode(messages: Sequence[Message], render: Render, tokenize: Tokenize, most: int) -> Example | None:
-    """A conversation of at most so many tokens, of which the assistant's count; None when none of these is left."""
-    text, learned = spans(messages, render)
-    ids, places = tokenize(text)
+def encode(
+    messages: Sequence[Message],
+    render: Render,
+    tokenize: Tokenize,
+    most: int,
+    control_tokens: re.Pattern[str] | None = None,
+) -> Example | None:
+    """A conversation of at most so many tokens, of which the assistant's count; None when none of these is left.
+
+    What `control_tokens` finds in the content of a message is encoded as the characters that it is.
+    """
+    aside = quoted.set_aside(messages, control_tokens)
+    text, learned = spans(aside.messages, render)
+    ids, places = quoted.tokens(text, aside.control_tokens, tokenize)
     labels = [
         token if any(start < end and first < end and start < last for start, end in learned) else IGNORED
         for token, (first, last) in zip(ids, places, strict=True)

@@ -2,13 +2,12 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import jinja2
 import mlflow.pyfunc
 import torch
 from datasets import Dataset
@@ -20,9 +19,10 @@ from transformers.utils.logging import disable_progress_bar
 from trl import SFTConfig, SFTTrainer
 
 from . import base_model, chat, conversations
-from .conversations import Conversations, Example, Message, Sides, Span
+from .conversations import Conversations, Example, Sides
 from .hyperparameters import BadInput, Request
 from .progress import Log, Progress, Tell
+from .tokenizing import ChatTokenizer
 
 SEEDS: Final = 2**32  # a seed of a job may be negative, one of numpy not
 LOGGED: Final = 500  # points of a training, about; a short one has one for each step
@@ -45,6 +45,7 @@ class Training:
         self._request = request
         self._log = Log(tell)
         self._tokenizer = base_model.tokenizer(request.base_model)
+        self._encoding = ChatTokenizer(self._tokenizer, request.base_model)
         train, validation = self._side(sides[0], heed), self._side(sides[1], heed)
         if not train.encoded:
             raise BadInput("NO_DATA", f"no answer in {request.train_file} begins within max_seq_length tokens")
@@ -118,23 +119,13 @@ class Training:
 
     def _side(self, side: Conversations, heed: Callable[[], None]) -> "_Side":
         most, found = self._request.whole("max_seq_length"), list[Example]()
+        by = self._encoding
         for messages in side:
             heed()
-            if (example := conversations.encode(messages, self._render, self._tokens, most)) is not None:
+            example = conversations.encode(messages, by.render, by.tokenize, most, by.control_tokens)
+            if example is not None:
                 found.append(example)
         return _Side(found, len(side) - len(found))
-
-    def _render(self, messages: Sequence[Message], asks: bool) -> str:  # noqa: FBT001  (given by position)
-        try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
-        except jinja2.TemplateError as error:
-            raise BadInput(
-                "BAD_DATA", f"the chat template of {self._request.base_model} refuses it: {error}"
-            ) from error
-
-    def _tokens(self, text: str) -> tuple[list[int], list[Span]]:
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return encoded["input_ids"], encoded["offset_mapping"]
 
     def _arguments(self, *, evaluated: bool) -> Any:  # noqa: ANN401  (TRL is not always there to be known)
         request, on_gpu = self._request, torch.cuda.is_available()

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from server.domain import examples, gates
 from server.domain.caller import LOCAL
+from server.domain.defects import defect
 from server.domain.examples import Message
-from server.domain.gates import DataUse, PairStatus, Uses
+from server.domain.gates import DataUse, PairStatus, Verdict
 from server.services.curation import Curation, NewPair
+from tests.oracle import gates
+from tests.oracle.gates import Uses
 from tests.schema.conftest import Api
 from tests.schema.rows import curated
 
@@ -49,10 +51,10 @@ async def test_the_verdict_is_the_gates_own(own: Api) -> None:
     for status, own_uses, (label_id, of_label), talk in itertools.product(PairStatus, USES, labels, TALKS):
         allowed, prohibited = own_uses
         pairs.append(NewPair(talk, None, label_id, status, allowed, prohibited))
-        malformed = examples.defect(talk) is not None
+        malformed = defect(talk) is not None
         expected.append(gates.verdict(status, _uses(allowed, prohibited), of_label, malformed=malformed))
     written = await curation.add_qa_pairs(LOCAL, training_sheet, pairs)
-    assert set(expected) == set(gates.Verdict)
+    assert set(expected) == set(Verdict)
     assert await _verdicts(own, training_sheet) == list(zip(written, expected, strict=True))
 
 

@@ -9,10 +9,8 @@ from server.domain.status import (
     CANCELLABLE,
     MOVES,
     TERMINAL,
-    JobAction,
     JobStatus,
     RunState,
-    available_actions,
     route,
     target,
 )
@@ -79,9 +77,3 @@ def test_each_word_of_a_trainer_but_the_unknown_one_is_a_status() -> None:
         RunState.CANCELLED: CANCELLED,
         RunState.UNKNOWN: None,
     }
-
-
-@given(statuses, some.booleans())
-def test_a_job_can_be_cancelled_once_and_only_before_its_end(status: JobStatus, requested: bool) -> None:  # noqa: FBT001
-    offered = available_actions(status, cancel_requested=requested)
-    assert offered == ((JobAction.CANCEL,) if status in ACTIVE and not requested else ())

@@ -135,7 +135,7 @@ async def test_the_files_of_a_small_job_are_exactly_these_bytes(engine: AsyncEng
         '{"messages":[{"role":"system","content":"You are the invoice desk."},'
         '{"role":"user","content":"When is it due?"},{"role":"assistant","content":"In 30 days."}]}\n'
         '{"messages":[{"role":"system","content":"You are the invoice desk."},'
-        '{"role":"user","content":"Say \\"ä\\n€\\"\\\\\u2028"},{"role":"assistant","content":"🙂\\r\\n\\ttab"}]}\n'
+        '{"role":"user","content":"Say \\"ä\\n€\\"\\\\\\u2028"},{"role":"assistant","content":"🙂\\r\\n\\ttab"}]}\n'
     ).encode()
     validation = (
         b'{"messages":[{"role":"system","content":"You are the invoice desk."},'

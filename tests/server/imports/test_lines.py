@@ -11,6 +11,8 @@ from server.domain.examples import MAX_CONTENT_CHARACTERS, MAX_MESSAGES, Message
 from server.domain.gates import DataUse, PairStatus
 from server.imports.lines import Example, Label, parse
 
+FEED = "lines have to end with a line feed: tr '\\r' '\\n' < FILE > FILE.jsonl"
+TAKE_OUT = "it is left where files were put together; take it out: perl -pi -e 's/\\xEF\\xBB\\xBF//g' FILE"
 ALL = [use.value for use in DataUse]
 USES = "use one of training, validation, evaluation, few_shot, testing"
 KEYS = "messages, prompt, response, status, allowed_uses, prohibited_uses, item_ref, reviewed_by, canonical_label"
@@ -100,12 +102,23 @@ def test_any_line_is_either_read_or_refused(line: bytes) -> None:
     [
         {},
         {key: None for key in KEYS.split(", ") if key not in ("prompt", "response")},
+        {"tool_calls": None, "weight": None},
     ],
 )
 def test_what_is_left_out_or_null_has_its_default(line: dict[str, None]) -> None:
     messages = [Message("user", "?"), Message("assistant", "!")]
     example = parse(json.dumps({"prompt": "?", "response": "!", **line}).encode())
     assert example == Example(messages, PairStatus.UNLABELED, ALL, [], None, None, None)
+
+
+def test_what_is_null_is_left_out_of_every_object_whatever_its_name() -> None:
+    """As exports of chat APIs write their messages."""
+    turns = [("user", "Q"), ("assistant", "A")]
+    messages = [{"role": role, "content": text, "tool_calls": None, "name": None} for role, text in turns]
+    label = {"label_type": "answer", "label_data": 0, "note": None}
+    example = parse(json.dumps({"messages": messages, "item_ref": "i", "canonical_label": label}).encode())
+    assert example.messages == [Message(*turn) for turn in turns]
+    assert example.label == Label("answer", "0", ALL, [])
 
 
 def test_a_label_that_says_nothing_of_uses_allows_all() -> None:
@@ -171,6 +184,16 @@ def test_what_only_training_minds_is_read(line: str) -> None:
         (
             '{"messages": [{"role": "user", "content": "?", "name": "x"}]}',
             "messages[0]: unknown key 'name'; use role, content",
+        ),
+        (
+            '{"messages": [{"role": "assistant", "content": "?", "name": null, "tool_calls": []}]}',
+            "messages[0]: unknown key 'tool_calls'; use role, content",
+        ),
+        (f"\ufeff{{{ASKED}}}", f"not valid JSON: a byte order mark, U+FEFF, at column 1; {TAKE_OUT}"),
+        (f"{{{ASKED}}}\ufeff", f"not valid JSON: a byte order mark, U+FEFF, at column 33; {TAKE_OUT}"),
+        (
+            f"{{{ASKED}}}\r{{{ASKED}}}",
+            f"not valid JSON: Extra data (column 34) after a carriage return; {FEED}",
         ),
         (
             '{"messages": [{"role": "User", "content": "?"}]}',

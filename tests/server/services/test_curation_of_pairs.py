@@ -9,6 +9,7 @@ import pytest
 from server.domain import examples
 from server.domain.errors import InvalidInput, NotFound
 from server.domain.gates import PairStatus
+from server.domain.questions import question_digest
 from tests.server.services.desk import (
     ANNA,
     BEN,
@@ -55,7 +56,7 @@ async def test_pairs_are_stored_with_what_follows_from_their_messages(desk: Desk
         ["TRAINING", "TESTING"],
         [],
         None,
-        examples.question_digest(messages),
+        question_digest(messages),
         examples.line_digest(exported),
         None,
         None,

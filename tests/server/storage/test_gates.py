@@ -1,4 +1,4 @@
-"""The gates where the database selects are those of the domain, for every pair and label that they can tell apart."""
+"""The gates in SQL are the plain rules, for every pair and label that they can tell apart."""
 
 from itertools import product
 
@@ -7,12 +7,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from server.domain import gates as rules
-from server.domain.examples import Defect
-from server.domain.gates import DataUse, PairStatus, Uses
+from server.domain.defects import Defect
+from server.domain.gates import DataUse, PairStatus
 from server.storage import gates
 from server.storage.migrations import driver_url
 from server.storage.tables import canonical_labels, qa_pairs, sheets, templates, training_sheets
+from tests.oracle import gates as rules
+from tests.oracle.gates import Uses
 
 pytestmark = pytest.mark.database
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.trainers.bundle import conversations
-from server.trainers.bundle.conversations import IGNORED, Message, Render, Span
+from server.trainers.bundle.conversations import IGNORED, Render
 from server.trainers.bundle.hyperparameters import BadInput
+from server.trainers.bundle.quoted import Message, Span
 
 END = "</s>"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -44,11 +45,11 @@ def forgetful(messages: Sequence[Message], asks: bool) -> str:  # noqa: FBT001
     return "".join(turns) + ("<think>assistant:" if asks else "")
 
 
-def characters(text: str) -> tuple[list[int], list[Span]]:
+def characters(text: str, _as_text: bool) -> tuple[list[int], list[Span]]:  # noqa: FBT001
     return [ord(letter) for letter in text], [(index, index + 1) for index in range(len(text))]
 
 
-def words(text: str) -> tuple[list[int], list[Span]]:
+def words(text: str, _as_text: bool) -> tuple[list[int], list[Span]]:  # noqa: FBT001
     """Words with the space before them, as byte-pair encodings have them."""
     found = list(re.finditer(r"\s?\S+|\s", text))
     return list(range(len(found))), [match.span() for match in found]

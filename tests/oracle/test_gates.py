@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from server.domain.gates import DataUse, PairStatus, Uses, Verdict, may_validate, verdict
+from server.domain.gates import DataUse, PairStatus, Verdict
+from server.domain.status import ACTIVE, JobAction, JobStatus
+from tests.oracle.gates import Uses, available_actions, may_validate, verdict
 
 ALL = frozenset(DataUse)
 NONE: frozenset[DataUse] = frozenset()
@@ -72,3 +74,9 @@ def test_a_label_only_ever_narrows(pair: Uses, label: Uses, status: PairStatus) 
         assert verdict(status, pair, None, malformed=False) is Verdict.ELIGIBLE
     assert pair.narrowed_by(label).allowed <= pair.allowed
     assert pair.narrowed_by(label).prohibited >= pair.prohibited
+
+
+@given(some.sampled_from(JobStatus), some.booleans())
+def test_a_job_can_be_cancelled_once_and_only_before_its_end(status: JobStatus, requested: bool) -> None:  # noqa: FBT001
+    offered = available_actions(status, cancel_requested=requested)
+    assert offered == ((JobAction.CANCEL,) if status in ACTIVE and not requested else ())
