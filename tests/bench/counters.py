@@ -13,7 +13,7 @@ TABLES_OF_JOBS: Final = "training_job"  # how their names begin
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Rows that were inserted, updated or deleted, by table, and bytes of WAL. A session tells of them a second late."""
+    """Rows inserted, updated or deleted, by table, and bytes of WAL. A session tells of them up to a second late."""
 
     rows: Mapping[str, int]
     wal_bytes: int
