@@ -82,14 +82,16 @@ async def run(postgres: Postgres, folder: Path) -> Active:
     """All parts, on one server process. Raises TimeoutError when jobs are not observed at all."""
     url = await data.make_empty(postgres.url, "bench_active")
     with cpu.pinned(cpu.load_cores()):
-        async with workspace.emulated(folder / "emulator.log") as emulated:
-            async with serving(workspace.training_there(emulated.url), url, folder) as server:
-                pattern = await _submitted(server)
-                few = await _add(url, emulated, pattern, FEW)
-                calls = await _calls_for_progress(emulated, few)
-                names = [*few, *await _add(url, emulated, pattern, MANY - FEW)]
-                standing = await _stand_still(server, url, emulated, names)
-                ending = await _end(url, emulated, names[:ENDING])
+        async with (
+            workspace.emulated(folder / "emulator.log") as emulated,
+            serving(workspace.training_there(emulated.url), url, folder) as server,
+        ):
+            pattern = await _submitted(server)
+            few = await _add(url, emulated, pattern, FEW)
+            calls = await _calls_for_progress(emulated, few)
+            names = [*few, *await _add(url, emulated, pattern, MANY - FEW)]
+            standing = await _stand_still(server, url, emulated, names)
+            ending = await _end(url, emulated, names[:ENDING])
         async with serving(TUNEGRAPH, url, folder) as idle:
             return Active(FEW, calls, await _with_idle(idle, standing), ending)
 
