@@ -20,6 +20,7 @@ REST_SECONDS: Final = 0.5  # between two attacks
 AFTER_SECONDS: Final = 2.0
 # nothing is left to poll, and pairs are as long as those of people
 PREPARE: Final = """
+SET session_replication_role = replica;
 UPDATE training_jobs SET status = 'SUCCEEDED', progress_percent = 100, completed_at = updated_at
 WHERE status = 'RUNNING';
 UPDATE qa_pairs SET messages = json_build_array(
