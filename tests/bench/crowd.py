@@ -23,6 +23,7 @@ HANDSHAKE: Final = (
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SHORT, MEDIUM = 126, 127  # the lengths that stand for two and for eight more bytes
 TYPE: Final = re.compile(rb'"type": ?"(\w+)"')
+CODE: Final = re.compile(rb'"code": ?"(\w+)"')
 
 
 class CrowdFailed(Exception):
@@ -125,7 +126,8 @@ class Subscriber(asyncio.Protocol):
             case b"connection_ack":
                 pass
             case _:
-                self._crowd.fail(f"an unexpected message: {payload[:500]!r}")
+                code = CODE.search(payload)
+                self._crowd.fail(f"a subscription ended with {code[1].decode()}" if code else f"{payload[:100]!r} came")
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
+import structlog
+
 from tests.bench import active, asking, beside, live_tables, queued, watching
 from tests.bench.live_lines import Live
 from tests.bench.postgres import Postgres
@@ -11,6 +13,8 @@ from tests.bench.report import Table
 
 SECTIONS: Final = ("watching", "waiting", "asking")
 MOST_ROUNDS: Final = 5  # a round of watching is long
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 Show = Callable[[Iterable[Table]], None]
@@ -43,7 +47,7 @@ async def _part(live: Live, name: str, measuring: Awaitable[Result]) -> Result |
     """What a part measured; None when it broke off, which leaves its lines unmet."""
     try:
         return await measuring
-    except Exception as error:  # noqa: BLE001  (whatever it is, a line that can't be measured does not hold)
-        first = str(error).partition("\n")[0][:200]
-        live.failures[name] = f"it broke off: {first or type(error).__name__}"
+    except Exception as error:
+        live.failures[name] = f"it broke off ({type(error).__name__})"
+        log.exception("a part of the benchmark broke off", part=name)
         return None

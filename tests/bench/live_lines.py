@@ -78,7 +78,9 @@ def _different(says: str, measured: Sequence[Fanout]) -> Line:
 
 
 def _failure(measured: Sequence[Fanout]) -> str:
-    return "; ".join(f"at {each.subscribers:,}: {each.failure}" for each in measured if each.failure)
+    """At which sizes it failed; the table says how."""
+    sizes = [f"{each.subscribers:,}" for each in measured if each.failure]
+    return f"failed at {' and '.join(sizes)}" if sizes else ""
 
 
 def _ratios(says: str, ratios: Sequence[float], most: float, failure: str) -> Line:

@@ -50,10 +50,10 @@ def test_a_size_that_was_not_delivered_to_does_not_hold() -> None:
     sizes = [fanout(100, 1, 1.0), late, fanout(5_000, 1, 1.0), replace(late, jobs=1_000)]
 
     assert verdicts(Live(fanout=sizes))[:4] == [
-        ("1.00 · - · 1.00 (at 1,000: an event had not come)", False),
-        ("1.00 · - · 1.00 (at 1,000: an event had not come)", False),
-        ("- (at 1,000: an event had not come)", False),
-        ("at 1,000: an event had not come", False),
+        ("1.00 · - · 1.00 (failed at 1,000)", False),
+        ("1.00 · - · 1.00 (failed at 1,000)", False),
+        ("- (failed at 1,000)", False),
+        ("failed at 1,000", False),
     ]
 
 
