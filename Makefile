@@ -90,7 +90,7 @@ mutants: $(VENV)/.dev ## Plant bugs in the compiler of reads, and see each found
 	@$(PY) -m tests.mutants
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure what reads cost beside other ways to answer them [WRITE=docs/performance.md]
+bench: $(VENV)/.dev ## Measure what reading, watching, waiting and asking cost, beside others [WRITE=docs/performance.md]
 	@$(PY) -m tests.bench $(if $(WRITE),--write $(WRITE))
 
 ##@ Develop

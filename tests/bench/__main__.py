@@ -1,7 +1,8 @@
-"""`python -m tests.bench`: what reads cost, as ratios measured side by side in one run."""
+"""`python -m tests.bench`: what reading, watching, waiting and asking cost, measured side by side in one run."""
 
 import argparse
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -14,12 +15,13 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from tests.bench import data, document, growth, postgres, rare, reads, report, servers, start, tables
+from tests.bench import data, document, growth, live, postgres, rare, reads, report, servers, start, tables
 from tests.bench.postgres import Postgres
 from tests.bench.report import Table
 from tests.bench.results import Results, lines_table
 
-SECTIONS = ("reads", "growth", "rare", "start")
+READS = ("reads", "growth", "rare", "start")
+SECTIONS = (*READS, *live.SECTIONS)
 INTERRUPTED = 130
 LONGEST_ROUND = 60.0  # seconds
 WIDTH = 120  # where the output is no terminal
@@ -29,7 +31,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=SECTIONS, help="only this part; may be given more than once")
-    parser.add_argument("--rounds", type=int, default=11, help="rounds, over which medians are taken [11]")
+    parser.add_argument(
+        "--rounds", type=int, default=11, help="rounds, over which medians are taken; of watching at most 5 [11]"
+    )
     parser.add_argument("--seconds", type=float, default=0.5, help="how long a server is asked in each round [0.5]")
     parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs in the larger database [1,000,000]")
     names = [side.name for side in servers.SIDES]
@@ -85,6 +89,14 @@ async def measured(chosen: argparse.Namespace, console: Console, database: Postg
     if "rare" in wanted:
         results.rare = await rare.run(filled[chosen.jobs], folder)
         show(console, tables.rare(results))
+    results.live = await live.run(
+        wanted,
+        database,
+        filled[data.FEWEST],
+        folder,
+        rounds=chosen.rounds,
+        show=functools.partial(show, console),
+    )
     show(console, [lines_table(results)])
     return results
 

@@ -1,10 +1,14 @@
 """Which cores a process runs on, and how much of them it has used."""
 
 import os
+import platform
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
+
+CPU_CLOCK_OF_A_PROCESS = 2  # CPUCLOCK_SCHED
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -16,6 +20,22 @@ def cpu_seconds(process: psutil.Process) -> float:
             times = child.cpu_times()
             total += times.user + times.system
     return total
+
+
+def precise_cpu_seconds(pid: int) -> float:
+    """User and system time of one process, to the nanosecond on Linux.
+
+    The clock of another process is named by the complement of its id, as clock_getcpuclockid(3) does it.
+    """
+    if platform.system() == "Linux":
+        return time.clock_gettime((~pid << 3) | CPU_CLOCK_OF_A_PROCESS)
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def own_memory_bytes(pid: int) -> int:
+    """The memory that a process shares with no other."""
+    return int(psutil.Process(pid).memory_full_info().uss)
 
 
 def cores() -> list[int]:

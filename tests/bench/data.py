@@ -19,15 +19,33 @@ WHERE schemaname = 'public' AND indexname LIKE 'ix%' AND indexdef NOT LIKE '% WH
 
 async def make(url: str, name: str, jobs: int) -> str:
     """Make a database `name` beside that at `url`, migrated and filled; its address."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    made = f"{url.rsplit('/', 1)[0]}/{name}"
-    await migrations.upgrade(made)
+    made = await make_empty(url, name)
     await fill(made, jobs)
     return made
+
+
+async def make_empty(url: str, name: str) -> str:
+    """Make a database `name` beside that at `url`, migrated; its address."""
+    made = await _create(url, f"CREATE DATABASE {name}", name)
+    await migrations.upgrade(made)
+    return made
+
+
+async def copy(url: str, name: str) -> str:
+    """Make a database `name` beside that at `url` with all its rows; its address. Nobody may be connected to it."""
+    original = url.rsplit("/", 1)[1]
+    return await _create(
+        f"{url.rsplit('/', 1)[0]}/postgres", f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY file_copy", name
+    )
+
+
+async def _create(url: str, statement: str, name: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+    return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
 async def fill(url: str, jobs: int) -> None:

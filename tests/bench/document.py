@@ -10,7 +10,7 @@ from tests.bench.results import Results, lines_table
 from tests.bench.tables import of_all
 
 INTRODUCTION = """\
-# What reads cost
+# What reading, watching, waiting and asking cost
 
 `{command}` wrote this page on {date}: {machine}.
 
@@ -33,6 +33,22 @@ INTRODUCTION = """\
   rows Strawberry resolves. It is asked likewise. It joins the lists of a job into one result: their lengths multiply.
 - Before anything is measured, all but these two must give the same answers about {jobs} jobs. While it is measured,
   every answer must equal the first one to the same request.
+- **Watching**: the bare broadcast is one Starlette WebSocket endpoint under the same uvicorn. It hears of the same
+  commits, and sends a ready-made frame of the same size to one socket after another; it reads, checks, queues and
+  resumes nothing. Both are measured by turns, each over a database of its own, and each subscriber compares every
+  message with what the others were sent. CPU is that of the server's process for a message that was delivered; memory
+  is what it has to itself after the rounds, less what it had before the subscribers came; latency is from when the
+  commit is known to the last delivery. Others ask at a steady rate from another process; a request that has to wait
+  makes those behind it late as well.
+- **Waiting** is measured at the program as `serve` starts it. Postgres counts what is written. For the jobs in line,
+  the only slot is held by a training that was stopped (SIGSTOP). For those of FMAPI, an emulated workspace in a process
+  of its own says what it was asked, and when it listed which run; most of its jobs are copies of rows that the program
+  wrote.
+- **Asking**: a tiny query is asked every 5 ms from another process, and the longest that one took is how long others
+  were held up. A hostile request that is not answered in 30 s is given up. Memory is the most that the process was seen
+  to hold (RSS).
+- strawchemy, which also reads a root field with one statement, is not compared: it is not among the packages of this
+  project.
 
 """
 END = """

@@ -52,14 +52,18 @@ class Connection:
 
     async def ask(self, request: bytes) -> bytes:
         """The body of the answer. Raises `BadAnswer` for any status but 200."""
-        self._writer.write(request)
-        async with asyncio.timeout(TIMEOUT):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            length = LENGTH.search(head)
-            body = await self._reader.readexactly(int(length[1])) if length else await self._chunks()
+        head, body = await self.exchange(request)
         if not head.startswith(b"HTTP/1.1 200"):
             raise BadAnswer((head + body)[:2000].decode(errors="replace"))
         return body
+
+    async def exchange(self, request: bytes, timeout_seconds: float = TIMEOUT) -> tuple[bytes, bytes]:
+        """Head and body of a response, whatever its status. Raises TimeoutError; OSError or EOFError when it is cut."""
+        self._writer.write(request)
+        async with asyncio.timeout(timeout_seconds):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            length = LENGTH.search(head)
+            return head, await self._reader.readexactly(int(length[1])) if length else await self._chunks()
 
     async def _chunks(self) -> bytes:
         body = b""

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tests.bench import live_lines
 from tests.bench.growth import FAR, Grown
+from tests.bench.line import Line
+from tests.bench.live_lines import Live
 from tests.bench.rare import Rare
 from tests.bench.reads import Measured, Reads
 from tests.bench.report import Table, times
@@ -23,15 +26,7 @@ class Results:
     rare: Sequence[Rare] = ()
     start: Start | None = None
     seconds_to_fill: dict[int, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line to hold: what it says, what was found, and whether that holds; None when it was not measured."""
-
-    says: str
-    found: str = "not measured"
-    holds: bool | None = None
+    live: Live = field(default_factory=Live)
 
 
 def lines(results: Results) -> list[Line]:
@@ -42,6 +37,7 @@ def lines(results: Results) -> list[Line]:
         *_growth(results.growth),
         _cliff(results.rare),
         *_start(results.start),
+        *live_lines.lines(results.live),
     ]
 
 

@@ -112,7 +112,24 @@ HANDWRITTEN: Final = Side(
 ORACLE: Final = Side("oracle", "tuned resolvers", _oracle, Question.graphql, optional=True)
 POSTGRAPHILE: Final = Side("postgraphile", "PostGraphile 5", _postgraphile, Question.postgraphile, optional=True)
 STRAWCHEMY: Final = Side("strawchemy", "strawchemy", _strawchemy, Question.strawchemy, optional=True)
+# the program as people start it, poller and all
+PROGRAM: Final = replace(
+    TUNEGRAPH, name="program", command=lambda _url, _port: [sys.executable, "-m", "server", "serve"]
+)
 SIDES: Final = (HANDWRITTEN, TUNEGRAPH, LOGGING, ORACLE, POSTGRAPHILE, STRAWCHEMY)
+
+
+def broadcasting(text: str) -> Side:
+    """The bare broadcast, which sends this text."""
+    return Side(
+        "broadcast",
+        "bare broadcast",
+        lambda url, port: [
+            *(sys.executable, "-m", "tests.bench.broadcast"),
+            *("--database", url, "--port", str(port), "--text", text),
+        ],
+        Question.handwritten,
+    )
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tests.bench.live_tables import live
 from tests.bench.queries import QUESTIONS
 from tests.bench.rare import FOUND, SESSIONS
 from tests.bench.report import Table, times
@@ -15,6 +16,7 @@ def of_all(results: Results) -> Iterator[Table]:
     """A table for everything that was measured."""
     for part in (reads, growth, rare, start):
         yield from part(results)
+    yield from live(results.live)
 
 
 def reads(results: Results) -> Iterator[Table]:

@@ -1,4 +1,4 @@
-"""The emulator's own endpoints: its clock, its faults, the outcomes of its trainings and what was asked of it."""
+"""The emulator's own endpoints: its clock, its faults, what its trainings do and come to, and what was asked of it."""
 
 import dataclasses
 from typing import Any
@@ -7,6 +7,7 @@ from tests.emulator.clock import iso
 from tests.emulator.errors import invalid
 from tests.emulator.faults import Fault, Kind
 from tests.emulator.outcomes import Outcome
+from tests.emulator.requests import Recorded
 from tests.emulator.routing import Answer, Call, Routes
 
 
@@ -52,14 +53,43 @@ def _add_outcome(call: Call) -> Answer:
 
 
 def _requests(call: Call) -> Answer:
-    found = call.world.requests.to(
-        call.query.get("method", "*"), call.query.get("path", "*"), call.query.get("operation")
-    )
-    return {"requests": [dataclasses.asdict(recorded) for recorded in found]}
+    return {"requests": [dataclasses.asdict(recorded) for recorded in _recorded(call)]}
+
+
+def _count_requests(call: Call) -> Answer:
+    return {"count": len(_recorded(call))}
+
+
+def _recorded(call: Call) -> list[Recorded]:
+    asked = call.query
+    return call.world.requests.to(asked.get("method", "*"), asked.get("path", "*"), asked.get("operation"))
 
 
 def _clear_requests(call: Call) -> Answer:
     call.world.requests.clear()
+    return {}
+
+
+def _finetunes(call: Call) -> Answer:
+    shown = ("name", "status", "listed")
+    return {"finetunes": [{key: getattr(one, key) for key in shown} for one in call.world.finetunes.named.values()]}
+
+
+def _make_finetunes(call: Call) -> Answer:
+    given = call.json()
+    made = call.world.held.make(given["like"], given["count"])
+    return {"finetunes": [{"name": one.name, "run_id": one.run.id} for one in made]}
+
+
+def _step_finetunes(call: Call) -> Answer:
+    given = call.json()
+    call.world.held.step(given["names"], given.get("seconds", 0))
+    return {}
+
+
+def _end_finetunes(call: Call) -> Answer:
+    given = call.json()
+    call.world.held.end(given["names"], given.get("seconds", 0), given.get("reason"))
     return {}
 
 
@@ -72,4 +102,9 @@ ROUTES: Routes = (
     ("POST", "/emulator/outcomes", _add_outcome),
     ("GET", "/emulator/requests", _requests),
     ("DELETE", "/emulator/requests", _clear_requests),
+    ("GET", "/emulator/requests/count", _count_requests),
+    ("GET", "/emulator/finetunes", _finetunes),
+    ("POST", "/emulator/finetunes", _make_finetunes),
+    ("POST", "/emulator/finetunes/step", _step_finetunes),
+    ("POST", "/emulator/finetunes/end", _end_finetunes),
 )

@@ -120,6 +120,8 @@ class Finetunes:
             after = _after(asked["cursor"])
             found = [one for one in found if (one.created, one.id) < after]
         shown = found[:limit]
+        for one in shown:
+            one.listed.append(self.agenda.now())
         return Page(shown, _cursor(shown[-1]) if len(found) > limit else None)
 
     def stop(self, asked: dict[str, Any], reason: str) -> list[Finetune]:

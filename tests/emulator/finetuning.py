@@ -47,6 +47,7 @@ class Finetune:
     deleted: bool = False
     stopping: bool = False
     events: list[tuple[str, float, str]] = field(default_factory=list)
+    listed: list[float] = field(default_factory=list)  # when a page showed it
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from tests.emulator.clock import Agenda, Clock
 from tests.emulator.disk import Disk
 from tests.emulator.faults import Faults
 from tests.emulator.finetunes import Finetunes
+from tests.emulator.held import Held
 from tests.emulator.identifiers import Identifiers
 from tests.emulator.options import Options
 from tests.emulator.outcomes import Outcomes
@@ -36,6 +37,7 @@ class World:
         self.tracking = TrackingStore(self.agenda, ids, self.disk)
         self.registry = Registry(self.agenda, ids, options.schemas)
         self.finetunes = Finetunes(self.agenda, ids, self.disk, self.tracking, self.registry, self.outcomes, options)
+        self.held = Held(self.agenda, self.finetunes, self.tracking)
         self.training_runs = TrainingRuns(
             self.agenda, ids, self.disk, self.tracking, self.registry, self.outcomes, options.pace
         )
