@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.domain.origin import Origin
 from server.domain.status import TrainerKind
 
 VOLUME: Final = re.compile(r"/Volumes/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+)*/?")
@@ -27,6 +28,11 @@ def _volume(path: str) -> str:
 
 def _listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(value: object) -> object:
+    listed = _listed(value)
+    return tuple(map(Origin.parse, listed)) if isinstance(listed, tuple) else listed
 
 
 class Settings(BaseSettings):
@@ -95,6 +101,11 @@ class Settings(BaseSettings):
     )
     registration_timeout: float = Field(
         600.0, gt=0, description="Seconds after the end of a training until registering its model is given up."
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        (),
+        description="Origins whose pages may use the server besides its own, separated by commas:"
+        " `https://desk.example.com`, `http://localhost:5173`. A proxy may forward requests under their names.",
     )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")

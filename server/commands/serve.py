@@ -50,6 +50,7 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
             routes(services),
             ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
             hosts=listener.names(settings),
+            allowed_origins=settings.allowed_origins,
             max_body=settings.max_body,
             log_requests=settings.log_requests,
             stopping=ending,

@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from server.app import create_app
+from server.domain.origin import Origin
 
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+ALLOWED = Origin.parse("https://desk.example")
 LIMIT = 2048
 
 
@@ -60,6 +62,7 @@ class Around:
             [Route("/graphql", Graphql()), WebSocketRoute("/graphql", graphql_socket)],
             ready=self.ready,
             hosts=HOSTS,
+            allowed_origins=[ALLOWED],
             max_body=LIMIT,
             log_requests=log_requests,
             stopping=self.stopping,
