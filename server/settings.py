@@ -107,6 +107,15 @@ class Settings(BaseSettings):
         description="Origins whose pages may use the server besides its own, separated by commas:"
         " `https://desk.example.com`, `http://localhost:5173`. A proxy may forward requests under their names.",
     )
+    connections: int = Field(
+        10_000, ge=10, le=1_000_000, description="The most connections that clients may have open together."
+    )
+    connections_per_address: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="The most of them from one address; loopback, where proxies are, has all.",
+    )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
     log_requests: bool = Field(

@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import functools
 import gc
+import resource
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import structlog
 import uvicorn
@@ -22,8 +24,12 @@ from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
 from server.storage import health
+from server.web.connections import ConnectionLimits, Connections
+from server.web.protocols import LimitedConfig
 
-GRACE = 3  # seconds for requests that are under way
+GRACE_SECONDS: Final = 3  # for requests that are under way
+KEEP_ALIVE_SECONDS: Final = 60  # longer than clients keep an idle connection, so that they are who closes it
+OTHER_FILES: Final = 500  # open at once: databases, libraries, trainings
 
 log = structlog.get_logger(__name__)
 
@@ -96,17 +102,31 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+def _configuration(app: ASGIApp, settings: Settings) -> LimitedConfig:
+    limits = ConnectionLimits(_room_for(settings.connections), settings.connections_per_address)
+    return LimitedConfig(
         app,
+        Connections(limits),
         loop="none",  # it runs on ours
-        http="httptools",
-        ws="websockets-sansio",
         ws_max_size=settings.max_body,
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def _room_for(connections: int) -> int:
+    """Let the process open as many files as so many connections need; as many of them as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= connections + OTHER_FILES:
+        wanted = connections + OTHER_FILES
+    else:
+        wanted = hard
+        log.warning("the system allows fewer open files than the connections need", files=hard, connections=connections)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, min(connections, wanted - OTHER_FILES))
