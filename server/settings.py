@@ -62,7 +62,16 @@ class Settings(BaseSettings):
         le=500,
         description="The most database connections the server opens, reads and writes together.",
     )
-    statement_timeout: float = Field(15.0, gt=0, description="Seconds after which a read is given up.")
+    statement_timeout: float = Field(
+        15.0, gt=0, description="Seconds after which a read is given up; one more where Postgres is silent."
+    )
+    write_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which a statement of a write is given up, and a transaction after twice that.",
+    )
+    lock_timeout: float = Field(5.0, gt=0, description="Seconds after which a write that waits for a lock is given up.")
+    import_timeout: float = Field(3600.0, gt=0, description="Seconds after which an import is given up.")
     trainer: TrainerKind = Field(TrainerKind.LOCAL, description="Who trains when a job names no trainer.")
     local_slots: int = Field(1, ge=1, le=64, description="How many local trainings run at once; the rest wait in line.")
     databricks_volume: Annotated[str, AfterValidator(_volume)] | None = Field(

@@ -28,6 +28,13 @@ DIGESTS_AT_ONCE = 1_000
 ABANDONED_AFTER = 3600.0  # seconds since the last write to a file that nobody finished
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+# An export reads and writes files in one transaction, which may take longer than those of writes. The last of the
+# three is unknown to Postgres 16, and counts the files of both sides.
+LENGTHEN = text("""
+    SELECT set_config(name, CASE name WHEN 'transaction_timeout' THEN '0' ELSE '10min' END, true)
+    FROM pg_settings
+    WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+""")
 JOB = text("""
     SELECT job.train_pairs, job.val_pairs, template.system_prompt
     FROM training_jobs AS job
@@ -89,6 +96,7 @@ async def export(engine: AsyncEngine, job_id: str, folder: Path) -> ExportedData
     """
     await _on_disk(_make, folder)
     async with engine.connect() as connection:
+        await connection.execute(LENGTHEN)
         job = (await connection.execute(JOB, {"job_id": job_id})).one_or_none()
         if job is None:
             raise ExportFailed(f"there is no job {job_id}", permanent=True)
