@@ -145,7 +145,7 @@ class Looks:
         if ended:
             seen = replace(seen, custom=await self._custom(run))
         # there may be a hundred thousand of them
-        return seen, await asyncio.to_thread(metrics.reading, series, seen, handle.after_step, ended)
+        return seen, await self._workspace.in_thread(metrics.reading, series, seen, handle.after_step, ended)
 
     async def _custom(self, run: Json) -> Mapping[str, object]:
         """What the program wrote beside its metrics; that it did not, or can't be read, is no reason to wait."""

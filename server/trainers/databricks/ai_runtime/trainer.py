@@ -1,6 +1,5 @@
 """The AI Runtime trainer: the port's calls, as requests to one workspace."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,7 +155,7 @@ class AiRuntimeTrainer:
 
     async def _put(self, of: Launch, data: Uploaded) -> None:
         """Write the program's files; those that are there already say the same."""
-        content = await asyncio.to_thread(files, of, data)
+        content = await self._workspace.in_thread(files, of, data)
         try:
             await self._workspace.call(lambda client: put(client, of.place, content), within=PUT_WITHIN)
         except ApiError as error:
