@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import functools
 import gc
 import resource
 import socket
@@ -18,13 +17,15 @@ from starlette.types import ASGIApp
 from schema.transport.endpoint import routes
 from server import logs
 from server.app import create_app
-from server.assembly import open_services
+from server.assembly import Services, open_services
 from server.commands import database, listener, running, stopping
 from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
 from server.storage import health
+from server.supervision import Supervised
 from server.web.connections import ConnectionLimits, Connections
+from server.web.health import Ready
 from server.web.protocols import LimitedConfig
 
 GRACE_SECONDS: Final = 3  # for requests that are under way
@@ -50,17 +51,32 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
     async with (
         database.migrated(settings) as url,
         open_services(settings, url) as services,
-        poller.running(services.reconciler, services.bus),
+        poller.running(services.reconciler, services.bus) as polling,
     ):
         yield create_app(
             routes(services),
-            ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
+            ready=_readiness(services, polling),
             hosts=listener.names(settings),
             allowed_origins=settings.allowed_origins,
             max_body=settings.max_body,
             log_requests=settings.log_requests,
             stopping=ending,
         )
+
+
+def _readiness(services: Services, polling: Supervised) -> Ready:
+    """What tells which parts that requests need are not at work, and why."""
+    revision = health.newest_revision()
+
+    async def what_is_wrong() -> dict[str, str]:
+        reasons = {
+            "database": await health.what_is_wrong(services.database.reads, revision),
+            "bus": services.bus.what_is_wrong(),
+            "poller": polling.what_is_wrong(),
+        }
+        return {part: reason for part, reason in reasons.items() if reason is not None}
+
+    return what_is_wrong
 
 
 async def _serve(settings: Settings) -> int:

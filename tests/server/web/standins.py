@@ -51,11 +51,11 @@ class Around:
     """What the program gives the application."""
 
     def __init__(self) -> None:
-        self.reason: str | None = None
+        self.wrong: dict[str, str] = {}
         self.stopping = asyncio.Event()
 
-    async def ready(self) -> str | None:
-        return self.reason
+    async def ready(self) -> dict[str, str]:
+        return self.wrong
 
     def app(self, *, log_requests: bool = True) -> ASGIApp:
         return create_app(
