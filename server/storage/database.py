@@ -1,17 +1,21 @@
 """The two ways to the database: an engine for writes, and read-only sessions for compiled reads."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import asyncpg
+from sqlalchemy import AdaptedConnection, PoolProxiedConnection, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from server.storage.migrations import driver_url
 from server.storage.sessions import Sessions
 
 CONNECT_SECONDS: Final = 10.0
+PING_SECONDS: Final = 2.0
 POOL_WAIT_SECONDS: Final = 10.0  # for a connection while all are at work
 LOCK_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 60.0
@@ -63,7 +67,6 @@ async def connect(
             pool_size=for_writes,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": CONNECT_SECONDS,
                 "command_timeout": write_timeout + ANSWER_SECONDS,
@@ -75,11 +78,33 @@ async def connect(
                 },
             },
         )
+        event.listen(engine.sync_engine, "checkout", _check)
         try:
             yield Database(engine, reads)
         finally:
             await reads.close()
             await engine.dispose()
+
+
+def _check(dbapi_connection: PoolProxiedConnection, _record: object, _proxy: object) -> None:
+    """Ask a connection that lay idle whether it is still there; the pool replaces one that is not.
+
+    Stands for SQLAlchemy's pre-ping, which takes a transaction of three statements, and on a silent network as long as
+    the longest statement may.
+    """
+    try:
+        cast("AdaptedConnection", dbapi_connection).run_async(_ping)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DisconnectionError(str(error) or type(error).__name__) from error
+
+
+async def _ping(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await connection.execute("SELECT 1")
+    except TimeoutError:
+        connection.terminate()
+        raise
 
 
 def _limits_of_writes(version: int, seconds: float) -> dict[str, str]:

@@ -201,3 +201,32 @@ async def test_a_write_on_a_silent_network_ends(database_url: str, monkeypatch: 
         proxy.speak()
         async with database.engine.connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_write_that_begins_on_a_silent_network_ends_long_before_its_own_limit(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(storage, "CONNECT_SECONDS", 0.3)
+    async with behind_proxy(database_url) as (proxy, url), opened(url) as database:
+        async with database.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        proxy.fall_silent()
+        async with asyncio.timeout(10):
+            with pytest.raises((TimeoutError, sqlalchemy.exc.DBAPIError)):
+                await database.engine.connect().__aenter__()
+        proxy.speak()
+        async with database.engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_connection_that_was_lost_while_it_lay_idle_is_replaced(database_url: str) -> None:
+    own = text("SELECT pg_backend_pid()")
+    async with opened(database_url) as database:
+        async with database.engine.connect() as connection:
+            lost = await connection.scalar(own)
+        other = await asyncpg.connect(database_url)
+        await other.execute("SELECT pg_terminate_backend($1, 5000)", lost)
+        await other.close()
+        async with database.engine.connect() as connection:
+            assert await connection.scalar(own) != lost
