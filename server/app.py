@@ -8,7 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from server.web import browsers, health, limits, requests, streams
+from server.domain.origin import Origin
+from server.web import browsers, health, limits, origins, requests, streams
 
 
 def create_app(  # noqa: PLR0913
@@ -16,6 +17,7 @@ def create_app(  # noqa: PLR0913
     *,
     ready: health.Ready,
     hosts: Collection[str],
+    allowed_origins: Collection[Origin],
     max_body: int,
     log_requests: bool,
     stopping: asyncio.Event,
@@ -24,8 +26,9 @@ def create_app(  # noqa: PLR0913
 
     Not as Starlette's own application: what that adds, to turn errors into responses, the log does already.
     `graphql` are the routes of the API. `ready` is asked by /readyz. `hosts` are the names under which clients may
-    reach the server, without ports. `max_body` is in bytes. `log_requests` asks for a line of each request, not only
-    of slow and failed ones. Once `stopping` is set, streams over HTTP end.
+    reach the server, without ports; pages of `allowed_origins` may use it besides its own. `max_body` is in bytes.
+    `log_requests` asks for a line of each request, not only of slow and failed ones. Once `stopping` is
+    set, streams over HTTP end.
     """
     app: ASGIApp = Router(
         [
@@ -37,7 +40,7 @@ def create_app(  # noqa: PLR0913
     )
     app = streams.EndStreams(app, stopping=stopping)
     app = limits.BodyLimit(app, limit=max_body)
-    app = browsers.KnownHosts(app, hosts=hosts)
+    app = origins.KnownOrigins(app, hosts=hosts, allowed=allowed_origins)
     app = browsers.SecurityHeaders(app)
     return requests.RequestLog(app, every=log_requests)
 

@@ -87,7 +87,13 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
     registry = _registry(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            connect(url, connections=settings.database_connections, statement_timeout=settings.statement_timeout)
+            connect(
+                url,
+                connections=settings.database_connections,
+                statement_timeout=settings.statement_timeout,
+                lock_timeout=settings.lock_timeout,
+                write_timeout=settings.write_timeout,
+            )
         )
         engine = database.engine
         bus = await stack.enter_async_context(Bus(url))

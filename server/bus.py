@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from server.domain import backoff, channels
+from server.supervision import Supervised
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -21,6 +22,7 @@ PROBE_AFTER = 15.0
 PROBING = 5.0
 FIRST_RETRY = 0.2
 LONGEST_RETRY = 10.0
+DEAF_SECONDS = 15.0
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -76,10 +78,21 @@ class Bus:
         self._for_due: set[Watch] = set()
         self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._supervised = Supervised("bus", self._listen_forever)
+        self._deaf_since: float | None = None
+
+    def what_is_wrong(self) -> str | None:
+        """Why changes are not told as they happen, or None; fit for strangers. A short loss is nothing wrong."""
+        if self._deaf_since is not None:
+            seconds = asyncio.get_running_loop().time() - self._deaf_since
+            if seconds >= DEAF_SECONDS:
+                return f"the database has told no changes for {seconds:.0f} s"
+        return self._supervised.what_is_wrong()
 
     async def __aenter__(self) -> Self:
         """Begin to listen; a database that can't be reached now is tried again."""
-        self._task = asyncio.create_task(self._listen_forever(), name="bus")
+        self._deaf_since = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._supervised.run(), name="bus")
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -129,6 +142,8 @@ class Bus:
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("the bus lost its connection", error=str(error) or type(error).__name__)
             finally:
+                if self._deaf_since is None:
+                    self._deaf_since = asyncio.get_running_loop().time()
                 connection.terminate()
 
     async def _listen(self, connection: Connection) -> None:
@@ -141,6 +156,7 @@ class Bus:
         connection.add_termination_listener(notice_loss)
         await connection.add_listener(channels.CHANGED, self._hear_change)
         await connection.add_listener(channels.DUE, self._hear_due)
+        self._deaf_since = None
         self._tell_all()
         while not lost.is_set():
             self._heard.clear()

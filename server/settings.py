@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.domain.origin import Origin
 from server.domain.status import TrainerKind
 
 VOLUME: Final = re.compile(r"/Volumes/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+)*/?")
@@ -27,6 +28,11 @@ def _volume(path: str) -> str:
 
 def _listed(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(value: object) -> object:
+    listed = _listed(value)
+    return tuple(map(Origin.parse, listed)) if isinstance(listed, tuple) else listed
 
 
 class Settings(BaseSettings):
@@ -56,7 +62,16 @@ class Settings(BaseSettings):
         le=500,
         description="The most database connections the server opens, reads and writes together.",
     )
-    statement_timeout: float = Field(15.0, gt=0, description="Seconds after which a read is given up.")
+    statement_timeout: float = Field(
+        15.0, gt=0, description="Seconds after which a read is given up; one more where Postgres is silent."
+    )
+    write_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which a statement of a write is given up, and a transaction after twice that.",
+    )
+    lock_timeout: float = Field(5.0, gt=0, description="Seconds after which a write that waits for a lock is given up.")
+    import_timeout: float = Field(3600.0, gt=0, description="Seconds after which an import is given up.")
     trainer: TrainerKind = Field(TrainerKind.LOCAL, description="Who trains when a job names no trainer.")
     local_slots: int = Field(1, ge=1, le=64, description="How many local trainings run at once; the rest wait in line.")
     databricks_volume: Annotated[str, AfterValidator(_volume)] | None = Field(
@@ -95,6 +110,20 @@ class Settings(BaseSettings):
     )
     registration_timeout: float = Field(
         600.0, gt=0, description="Seconds after the end of a training until registering its model is given up."
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        (),
+        description="Origins whose pages may use the server besides its own, separated by commas:"
+        " `https://desk.example.com`, `http://localhost:5173`. A proxy may forward requests under their names.",
+    )
+    connections: int = Field(
+        10_000, ge=10, le=1_000_000, description="The most connections that clients may have open together."
+    )
+    connections_per_address: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="The most of them from one address; loopback, where proxies are, has all.",
     )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")

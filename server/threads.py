@@ -23,8 +23,17 @@ class Threads:
     daemons, so a call that hangs does not keep the program from ending: what they do has to survive that.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, name: str = "thread") -> None:
         self._slots = asyncio.Semaphore(limit)
+        self._name = name
+
+    async def call(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Call a function of our own, which ends by itself, in a thread; what it raises is raised here.
+
+        Stands for `asyncio.to_thread`, whose threads the whole process shares.
+        """
+        await self._slots.acquire()
+        return await self._start(partial(contextvars.copy_context().run, function, *arguments), self._name)
 
     async def run(
         self, function: Callable[[*Arguments], Result], *arguments: *Arguments, within: float, name: str

@@ -1,6 +1,5 @@
 """The IDE in the browser: GraphiQL's page, and the files that it loads, served without any other site."""
 
-import asyncio
 import gzip
 import hashlib
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
+
+from server.threads import Threads
 
 FOLDER = Path(__file__).parent
 INSTALL = "sh schema/graphiql/install.sh"
@@ -84,6 +85,7 @@ class Ide:
         self._assets_path = assets_path
         self._operations = operations
         self._folder = folder
+        self._threads = Threads(1, "GraphiQL")
         self._loaded: Mapping[str, Asset] = {}
 
     async def page(self) -> Response:
@@ -131,7 +133,7 @@ class Ide:
     async def _load(self) -> Mapping[str, Asset]:
         """All the files. Raises FileNotFoundError while one is not installed."""
         if not self._loaded:
-            self._loaded = await asyncio.to_thread(_read_assets, self._folder)
+            self._loaded = await self._threads.call(_read_assets, self._folder)
         return self._loaded
 
 

@@ -11,8 +11,8 @@ from server.commands.running import Cannot
 from server.settings import Settings
 from server.storage import migrations
 
-CONNECT_TIMEOUT = 10.0
-OLDEST = 16
+CONNECT_SECONDS = 10.0
+OLDEST_VERSION = 16
 
 
 @asynccontextmanager
@@ -25,8 +25,8 @@ async def migrated(settings: Settings) -> AsyncIterator[str]:
     """
     async with postgres.database(settings.data_dir, url=settings.database_url, pg_bin=settings.pg_bin) as url:
         version = await _version(url)
-        if version < OLDEST:
-            raise Cannot(f"The database is a Postgres {version}; {OLDEST} is the oldest that will do")
+        if version < OLDEST_VERSION:
+            raise Cannot(f"The database is a Postgres {version}; {OLDEST_VERSION} is the oldest that will do")
         try:
             await migrations.upgrade(url)
         except CommandError as error:
@@ -36,11 +36,11 @@ async def migrated(settings: Settings) -> AsyncIterator[str]:
 
 async def _version(url: str) -> int:
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         why = str(error) or type(error).__name__
         raise Cannot(f"The database of DATABASE_URL can't be reached: {why}") from error
     try:
         return connection.get_server_version().major
     finally:
-        await connection.close(timeout=CONNECT_TIMEOUT)
+        await connection.close(timeout=CONNECT_SECONDS)

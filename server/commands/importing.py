@@ -45,7 +45,11 @@ async def import_with_progress(
         disable=not console.is_terminal,
     )
     async with connect(
-        url, connections=settings.database_connections, statement_timeout=settings.statement_timeout
+        url,
+        connections=settings.database_connections,
+        statement_timeout=settings.statement_timeout,
+        lock_timeout=settings.import_timeout,
+        write_timeout=settings.import_timeout,
     ) as opened:
         with bar:
             task = bar.add_task(file.name, total=None, pairs=0)

@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
-import functools
 import gc
+import resource
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import structlog
 import uvicorn
@@ -16,14 +17,20 @@ from starlette.types import ASGIApp
 from schema.transport.endpoint import routes
 from server import logs
 from server.app import create_app
-from server.assembly import open_services
+from server.assembly import Services, open_services
 from server.commands import database, listener, running, stopping
 from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
 from server.storage import health
+from server.supervision import Supervised
+from server.web.connections import ConnectionLimits, Connections
+from server.web.health import Ready
+from server.web.protocols import LimitedConfig
 
-GRACE = 3  # seconds for requests that are under way
+GRACE_SECONDS: Final = 3  # for requests that are under way
+KEEP_ALIVE_SECONDS: Final = 60  # longer than clients keep an idle connection, so that they are who closes it
+OTHER_FILES: Final = 500  # open at once: databases, libraries, trainings
 
 log = structlog.get_logger(__name__)
 
@@ -44,16 +51,32 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
     async with (
         database.migrated(settings) as url,
         open_services(settings, url) as services,
-        poller.running(services.reconciler, services.bus),
+        poller.running(services.reconciler, services.bus) as polling,
     ):
         yield create_app(
             routes(services),
-            ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
+            ready=_readiness(services, polling),
             hosts=listener.names(settings),
+            allowed_origins=settings.allowed_origins,
             max_body=settings.max_body,
             log_requests=settings.log_requests,
             stopping=ending,
         )
+
+
+def _readiness(services: Services, polling: Supervised) -> Ready:
+    """What tells which parts that requests need are not at work, and why."""
+    revision = health.newest_revision()
+
+    async def what_is_wrong() -> dict[str, str]:
+        reasons = {
+            "database": await health.what_is_wrong(services.database.reads, revision),
+            "bus": services.bus.what_is_wrong(),
+            "poller": polling.what_is_wrong(),
+        }
+        return {part: reason for part, reason in reasons.items() if reason is not None}
+
+    return what_is_wrong
 
 
 async def _serve(settings: Settings) -> int:
@@ -95,17 +118,31 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+def _configuration(app: ASGIApp, settings: Settings) -> LimitedConfig:
+    limits = ConnectionLimits(_room_for(settings.connections), settings.connections_per_address)
+    return LimitedConfig(
         app,
+        Connections(limits),
         loop="none",  # it runs on ours
-        http="httptools",
-        ws="websockets-sansio",
         ws_max_size=settings.max_body,
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def _room_for(connections: int) -> int:
+    """Let the process open as many files as so many connections need; as many of them as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= connections + OTHER_FILES:
+        wanted = connections + OTHER_FILES
+    else:
+        wanted = hard
+        log.warning("the system allows fewer open files than the connections need", files=hard, connections=connections)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, min(connections, wanted - OTHER_FILES))

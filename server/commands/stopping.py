@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-DEADLINE = 9.0  # seconds; a service manager that sends SIGKILL waits 10 or more
+DEADLINE_SECONDS = 9.0  # a service manager that sends SIGKILL waits 10 or more
 
 
 class Stop:
@@ -24,7 +24,7 @@ class Stop:
         """Stop. Asking again changes nothing: what closes is not disturbed."""
         if not self._asked:
             # Whatever hangs, a thread at the very end too, the process ends: the next one goes on from what is stored.
-            faulthandler.dump_traceback_later(DEADLINE, exit=True)
+            faulthandler.dump_traceback_later(DEADLINE_SECONDS, exit=True)
         self._asked = True
         if self.server is not None:
             self.server.should_exit = True

@@ -5,7 +5,7 @@
 from collections.abc import Callable, Mapping
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from server.threads import Threads, heavy_import
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from server.databricks.client import WorkspaceClient
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 NAME: Final = "Databricks"
 CALLS_AT_ONCE: Final = 8
+OWN_AT_ONCE: Final = 2
 OPENING_SECONDS: Final = 45.0  # importing the SDK, and asking the workspace how to authenticate
 FROM_THE_ENVIRONMENT: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -42,6 +44,7 @@ class Workspace:
         self._repeat_within = repeat_within
         self._longest_pause = longest_pause
         self._threads = Threads(CALLS_AT_ONCE)
+        self._own_threads = Threads(OWN_AT_ONCE, NAME)
         self._opening = Lock()
         self._clients: dict[bool, WorkspaceClient] = {}
 
@@ -57,6 +60,10 @@ class Workspace:
     async def call_once(self, function: "Callable[[WorkspaceClient], Result]", *, within: float = 30.0) -> Result:
         """The same, but every request is sent once: after `Unavailable` it may have been carried out, or not."""
         return await self._call(function, within, repeats=False)
+
+    async def in_thread(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Call a function that asks no server, in a thread that no request takes."""
+        return await self._own_threads.call(function, *arguments)
 
     async def _call(self, function: "Callable[[WorkspaceClient], Result]", within: float, *, repeats: bool) -> Result:
         if repeats not in self._clients:

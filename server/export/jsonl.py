@@ -1,6 +1,5 @@
 """The pairs that a job froze, as the two chat JSONL files that a trainer reads."""
 
-import asyncio
 import errno
 import hashlib
 import os
@@ -16,6 +15,7 @@ from sqlalchemy import JSON, Row, String, TextualSelect, column, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 
 from server.domain.examples import Message, export_line, first_export_line, line_digest
+from server.threads import Threads
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -28,6 +28,13 @@ DIGESTS_AT_ONCE = 1_000
 ABANDONED_AFTER = 3600.0  # seconds since the last write to a file that nobody finished
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+# An export reads and writes files in one transaction, which may take longer than those of writes. The last of the
+# three is unknown to Postgres 16, and counts the files of both sides.
+LENGTHEN = text("""
+    SELECT set_config(name, CASE name WHEN 'transaction_timeout' THEN '0' ELSE '10min' END, true)
+    FROM pg_settings
+    WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+""")
 JOB = text("""
     SELECT job.train_pairs, job.val_pairs, template.system_prompt
     FROM training_jobs AS job
@@ -81,31 +88,32 @@ class _Side(NamedTuple):
     path: Path
 
 
-async def export(engine: AsyncEngine, job_id: str, folder: Path) -> ExportedDataset:
+async def export(engine: AsyncEngine, threads: Threads, job_id: str, folder: Path) -> ExportedDataset:
     """Write the job's files to `folder`, which is made when it is missing; the same job always gives the same bytes.
 
-    Files that are there, from an earlier call, are checked line by line and kept. Raises `ExportFailed`, or what the
-    database raises.
+    Files that are there, from an earlier call, are checked line by line and kept; `threads` read and write them. Raises
+    `ExportFailed`, or what the database raises.
     """
-    await _on_disk(_make, folder)
+    await _on_disk(threads, _make, folder)
     async with engine.connect() as connection:
+        await connection.execute(LENGTHEN)
         job = (await connection.execute(JOB, {"job_id": job_id})).one_or_none()
         if job is None:
             raise ExportFailed(f"there is no job {job_id}", permanent=True)
         train = _Side(job_id, "TRAIN", job.train_pairs, job.system_prompt, folder / TRAIN_FILE)
         validation = _Side(job_id, "VALIDATION", job.val_pairs, job.system_prompt, folder / VALIDATION_FILE)
         for side in (train, validation):
-            if not await _is_written(connection, side):
-                await _write(connection, side)
-    return ExportedDataset(train.path, validation.path, await _on_disk(_digest, train.path, validation.path))
+            if not await _is_written(connection, threads, side):
+                await _write(connection, threads, side)
+    return ExportedDataset(train.path, validation.path, await _on_disk(threads, _digest, train.path, validation.path))
 
 
-async def _write(connection: AsyncConnection, side: _Side) -> None:
+async def _write(connection: AsyncConnection, threads: Threads, side: _Side) -> None:
     written = 0
-    async with _replacing(side.path) as file:
+    async with _replacing(threads, side.path) as file:
         async with _rows(connection, PAIRS, side, PAIRS_AT_ONCE) as result:
             async for rows in result.partitions():
-                await _on_disk(_append, file, rows, side.system_prompt)
+                await _on_disk(threads, _append, file, rows, side.system_prompt)
                 written += len(rows)
         if written != side.pairs:
             raise ExportFailed(
@@ -127,7 +135,7 @@ def _frozen_line(row: Row[Any], system_prompt: str | None) -> bytes:
     raise ExportFailed(f"the pair {row.qa_pair_id} is not what it was when the job was made", permanent=True)
 
 
-async def _is_written(connection: AsyncConnection, side: _Side) -> bool:
+async def _is_written(connection: AsyncConnection, threads: Threads, side: _Side) -> bool:
     """Whether the file is there, with exactly the lines that were frozen."""
     with _as_failure():
         if not side.path.exists():
@@ -136,9 +144,9 @@ async def _is_written(connection: AsyncConnection, side: _Side) -> bool:
     with file:
         async with _rows(connection, DIGESTS, side, DIGESTS_AT_ONCE) as result:
             async for rows in result.partitions():
-                if not await _on_disk(_continues, file, [row.digest for row in rows]):
+                if not await _on_disk(threads, _continues, file, [row.digest for row in rows]):
                     return False
-        return await _on_disk(file.read, 1) == b""
+        return await _on_disk(threads, file.read, 1) == b""
 
 
 def _continues(file: BinaryIO, digests: Sequence[str]) -> bool:
@@ -157,14 +165,14 @@ def _rows(
 
 
 @asynccontextmanager
-async def _replacing(path: Path) -> AsyncIterator[BinaryIO]:
+async def _replacing(threads: Threads, path: Path) -> AsyncIterator[BinaryIO]:
     """A file that takes the place of `path`, on disk, once the body has ended well; otherwise it is gone."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
     with _as_failure():
         file = draft.open("xb")  # not in a thread: cancelled meanwhile, the file would be nobody's
     try:
         yield file
-        await _on_disk(_settle, file, draft, path)
+        await _on_disk(threads, _settle, file, draft, path)
     finally:
         with suppress(OSError):  # what is still buffered does not fit either
             file.close()
@@ -199,9 +207,9 @@ def _digest(*paths: Path) -> str:
     return whole.hexdigest()
 
 
-async def _on_disk(action: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+async def _on_disk(threads: Threads, action: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     with _as_failure():
-        return await asyncio.to_thread(action, *arguments)
+        return await threads.call(action, *arguments)
 
 
 @contextmanager

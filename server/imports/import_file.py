@@ -1,6 +1,5 @@
 """The bulk import: a file of JSON lines becomes pairs of a training sheet, all of them or none."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from server.imports.lines import MAX_LINE_BYTES, Example, parse
 from server.imports.target import Target, resolve
 from server.storage import curation, importing
 from server.storage.importing import ControlTokens, Defective, Line
+from server.threads import Threads
 
 BATCH_LINES = 500
 BATCH_BYTES = 2 * 1024 * 1024
@@ -82,17 +82,18 @@ async def import_file(  # noqa: PLR0913  (the options of the command)
     target = Target(sheet, template, training_sheet, system_prompt, user_prompt)
     target.check()
     file_name = os.fsencode(path.name).decode(errors="replace")
+    threads = Threads(1, "import")
     try:
-        file = await asyncio.to_thread(path.open, "rb")
+        file = await threads.call(path.open, "rb")
     except OSError as error:
         raise InvalidInput(f"{file_name} can't be read: {error.strerror}") from error
     with file:
-        if reason := mistaken(await asyncio.to_thread(file.peek, HEAD_BYTES)):
+        if reason := mistaken(await threads.call(file.peek, HEAD_BYTES)):
             raise InvalidInput(f"{file_name} {reason}")
         async with engine.begin() as connection:
             into = await resolve(connection, target, file_name)
             reader = _Reader(file, file_name, into.template.system_prompt, caller)
-            async with aclosing(_records(reader, progress)) as records:
+            async with aclosing(_records(threads, reader, progress)) as records:
                 await importing.copy_lines(connection, records)
             report = await _write(connection, reader, into)
     log.info("file imported", file=file_name, pairs=report.pairs, training_sheet=into.id, by=caller.name)
@@ -162,8 +163,8 @@ class _Reader:
         )
 
 
-async def _records(reader: _Reader, progress: Progress | None) -> AsyncGenerator[Line, None]:
-    while batch := await asyncio.to_thread(reader.read):
+async def _records(threads: Threads, reader: _Reader, progress: Progress | None) -> AsyncGenerator[Line, None]:
+    while batch := await threads.call(reader.read):
         for record in batch:
             yield record
         if progress is not None:

@@ -1,7 +1,5 @@
 """Jobs that a person wants cancelled while they are with their trainer. What the trainer says is what stands."""
 
-import asyncio
-
 from server.domain.errors import Refused, Unavailable
 from server.reconciler.calls import answer
 from server.reconciler.findings import find
@@ -30,7 +28,7 @@ async def cancel(runtime: Runtime, claim: Claim) -> None:
     if seen is None:
         await overlook(runtime, claim)
         return
-    found = await asyncio.to_thread(find, claim, seen)
+    found = await runtime.threads.call(find, claim, seen)
     await write(runtime, claim, seen, found, 0.0 if found.trained else None)
     if found.ends is not None or found.trained:
         return

@@ -35,7 +35,7 @@ async def observe(runtime: Runtime, claims: Sequence[Claim]) -> None:
             await guarded(runtime, claim, postpone(runtime, claim, error))
         return
     interval = trainer.capabilities.observe_interval
-    found = await asyncio.to_thread(_find_all, claims, seen)  # there may be 10,000 points
+    found = await runtime.threads.call(_find_all, claims, seen)  # there may be 10,000 points
     await _release_quiet(runtime, [claim for claim in claims if _is_quiet(found.get(claim.job_id))], interval)
     slots = asyncio.Semaphore(WRITES_AT_ONCE)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import Unavailable
@@ -17,12 +18,15 @@ from server.reconciler.timeouts import Limits
 from server.storage import jobs, leases
 from server.storage.claims import Claim
 from server.storage.events import Entry
+from server.threads import Threads
 from server.trainers.trainer import Registering, Trainer
 
 BLIND_LOOKS = 3
 EXPORTS_AT_ONCE = 2
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, states, operators
-NOT_ABOUT_THE_JOB = ("08", "53", "55", "57")
+THREADS = 4
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, transactions, resources,
+# states, operators
+NOT_ABOUT_THE_JOB = ("08", "25", "53", "55", "57")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -33,6 +37,7 @@ class Runtime:
 
     `out_of_sight` says until when (by the loop's clock) a run that this process can't see is left to others.
     `exporting` keeps exports, each of which reads for as long as it takes, from using up the database connections.
+    `files` are the threads of exports, `threads` those for observations with many points.
     """
 
     engine: AsyncEngine
@@ -42,6 +47,8 @@ class Runtime:
     limits: Limits = field(default_factory=Limits)
     out_of_sight: dict[str, float] = field(default_factory=dict)
     exporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
+    files: Threads = field(default_factory=lambda: Threads(EXPORTS_AT_ONCE, "export"))
+    threads: Threads = field(default_factory=lambda: Threads(THREADS, "reconciler"))
 
     def trainer(self, claim: Claim) -> Trainer:
         """The trainer of a job. Raises `Unavailable` when this server has none of its kind."""
@@ -136,4 +143,4 @@ def _database_is_away(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", None) or "")
         return error.connection_invalidated or state.startswith(NOT_ABOUT_THE_JOB)
-    return isinstance(error, OSError)
+    return isinstance(error, OSError | PoolTimeoutError)

@@ -15,6 +15,7 @@ from server.reconciler.calls import brief
 from server.reconciler.reconciler import Reconciler
 from server.storage import claims
 from server.storage.claims import Claim, Work
+from server.supervision import Supervised
 
 STEPS_AT_ONCE = 8
 LOOKS_AT_ONCE = 4
@@ -54,12 +55,13 @@ async def poll_once(reconciler: Reconciler) -> int:
 
 
 @asynccontextmanager
-async def running(reconciler: Reconciler, bus: Bus) -> AsyncIterator[None]:
-    """Poll beside whatever the context does; when it ends, so does the polling, within seconds."""
+async def running(reconciler: Reconciler, bus: Bus) -> AsyncIterator[Supervised]:
+    """Poll beside whatever the context does, supervised; when it ends, so does the polling, within seconds."""
     stop = asyncio.Event()
-    polling = asyncio.create_task(poll_forever(reconciler, bus, stop), name="poller")
+    poller = Supervised("poller", lambda: poll_forever(reconciler, bus, stop), stop)
+    polling = asyncio.create_task(poller.run(), name="poller")
     try:
-        yield
+        yield poller
     finally:
         stop.set()
         await polling

@@ -59,7 +59,7 @@ async def _lost(runtime: Runtime, trainer: Trainer, claim: Claim) -> TrainerJobI
 async def _start(runtime: Runtime, trainer: Trainer, claim: Claim) -> TrainerJobId | None:
     """Export and submit; None when the job was given back instead."""
     async with runtime.exporting:
-        dataset = await jsonl.export(runtime.engine, claim.job_id, runtime.exports / claim.job_id)
+        dataset = await jsonl.export(runtime.engine, runtime.files, claim.job_id, runtime.exports / claim.job_id)
     async with runtime.engine.begin() as connection:
         asked = await jobs.submission(connection, claim.job_id)
         if not await jobs.begin_submission(connection, claim.job_id, fence=claim.fence, dataset_digest=dataset.digest):

@@ -1,8 +1,7 @@
 """What people curate: sheets, templates, labels, training sheets and their pairs."""
 
-import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -17,8 +16,10 @@ from server.domain.gates import DataUse, PairStatus
 from server.services import inputs
 from server.storage import curation as storage
 from server.storage.tables import SHEET_SOURCES
+from server.threads import Threads
 
 MAX_PAIRS = 1_000
+THREADS = 2
 ALL_USES: Collection[str] = tuple(DataUse)
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -41,6 +42,7 @@ class Curation:
     """The writes of curation. Each is one transaction that either happens whole or raises a `Refused`."""
 
     engine: AsyncEngine
+    threads: Threads = field(default_factory=lambda: Threads(THREADS, "curation"))
 
     async def create_sheet(self, caller: Caller, name: str, source: str, source_location: str | None = None) -> str:
         """Write a sheet and answer its id. Raises `Conflict` when the name is taken."""
@@ -138,7 +140,7 @@ class Curation:
             if not found:
                 raise _unknown("training sheet", training_sheet_id, ("input", "trainingSheetId"))
             labels = await _current_labels(connection, found.sheet_id, pairs)
-            rows = await asyncio.to_thread(_rows, pairs, found, labels, Review(caller.name, found.now))
+            rows = await self.threads.call(_rows, pairs, found, labels, Review(caller.name, found.now))
             await storage.insert_pairs(connection, rows)
         log.info("pairs added", training_sheet=training_sheet_id, pairs=len(rows), by=caller.name)
         return [str(row["id"]) for row in rows]

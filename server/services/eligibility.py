@@ -15,6 +15,7 @@ from server.domain.split import MAX_RATIO, MIN_RATIO, Candidate, Split, TooFew, 
 from server.services import inputs
 from server.storage import pairs
 from server.storage.pairs import Count
+from server.threads import Threads
 
 SPLITS_AT_ONCE = 2
 MAX_SEED = 2**31 - 1
@@ -51,6 +52,7 @@ class Eligibility:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._threads = Threads(SPLITS_AT_ONCE, "split")
         self._slots = asyncio.Semaphore(SPLITS_AT_ONCE)  # a sheet of 100,000 pairs takes some 50 MB while it is split
 
     async def report(self, training_sheet_id: str, ratio: float, seed: int) -> Report:
@@ -68,7 +70,7 @@ class Eligibility:
             return Selection(Report(0, 0, 0, 0, {}), None, None)
         async with self._slots:
             counts, candidates = await self._read(training_sheet_id)
-            sides, too_few = await asyncio.to_thread(_split, candidates, ratio, seed)
+            sides, too_few = await self._threads.call(_split, candidates, ratio, seed)
         report = Report(
             total=sum(count.pairs for count in counts),
             eligible=len(candidates),

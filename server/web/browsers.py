@@ -1,12 +1,6 @@
-"""What keeps a browser from being used against the server by the pages of others."""
-
-from collections.abc import Collection
-from functools import lru_cache
-from urllib.parse import urlsplit
+"""The response headers that keep a browser from handing what it gets here to the pages of other sites."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from server.web.refusal import refusal
 
 OF_ANSWERS = ((b"x-content-type-options", b"nosniff"),)
 OF_DATA = (*OF_ANSWERS, (b"cross-origin-resource-policy", b"same-origin"))
@@ -41,47 +35,3 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, sending)
-
-
-class KnownHosts:
-    """Refuses requests that a foreign web page makes a browser send here.
-
-    A page may rebind its own name to this address (the Host header tells), and may open WebSockets to anywhere (the
-    Origin header tells). A server that asks nobody who they are must refuse both.
-    """
-
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
-        """Wrap an application; `hosts` are names without ports, as browsers write them ("[::1]")."""
-        self.app = app
-        self.hosts = frozenset(hosts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self.app(scope, receive, send)
-            return
-        host, origin = b"", None
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-        if not self._known(b"//" + host):
-            await refusal(421, "This server does not answer to that Host.", "MISDIRECTED_REQUEST")(scope, receive, send)
-        elif origin is not None and not self._known(origin):
-            await refusal(403, "Pages of that Origin may not use this server.", "FORBIDDEN")(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    def _known(self, address: bytes) -> bool:
-        return _host(address) in self.hosts
-
-
-@lru_cache(maxsize=64)
-def _host(address: bytes) -> str | None:
-    """The name in an address, as browsers write it."""
-    try:
-        name = urlsplit(address.decode("latin-1")).hostname
-    except ValueError:
-        return None
-    return f"[{name}]" if name is not None and ":" in name else name

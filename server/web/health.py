@@ -1,11 +1,11 @@
 """The pages that say whether the process lives, and whether it can answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-Ready = Callable[[], Awaitable[str | None]]
+Ready = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 async def healthz(_request: Request) -> Response:
@@ -14,11 +14,13 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(ready: Ready) -> Callable[[Request], Awaitable[Response]]:
-    """The page that says whether requests can be answered; `ready` gives the reason why not, or None."""
+    """The page that says whether requests can be answered; `ready` gives the parts that are not at work, and why."""
 
     async def page(_request: Request) -> Response:
-        reason = await ready()
-        content = {"status": "ready"} if reason is None else {"status": "not ready", "reason": reason}
-        return JSONResponse(content, 200 if reason is None else 503, headers={"Cache-Control": "no-store"})
+        wrong = await ready()
+        content: dict[str, object] = {"status": "ready"}
+        if wrong:
+            content = {"status": "not ready", "reason": "; ".join(wrong.values()), "parts": dict(wrong)}
+        return JSONResponse(content, 503 if wrong else 200, headers={"Cache-Control": "no-store"})
 
     return page

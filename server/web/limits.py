@@ -1,8 +1,15 @@
 """How large a request may be."""
 
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.web.refusal import refusal
+
+DRAIN_SECONDS: Final = 10.0
 
 
 class BodyLimit:
@@ -29,10 +36,21 @@ class BodyLimit:
         else:
             too_large = False
         if too_large:
-            message = f"The request body is larger than {self.limit} bytes."
-            await refusal(413, message, "BODY_TOO_LARGE", close=True)(scope, receive, send)
+            await self._refuse(receive, send)
         else:
             await self.app(scope, receive, send)
+
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        """Answer at once, and go on reading for a while: many clients read only once they have sent everything."""
+        message = f"The request body is larger than {self.limit} bytes."
+        response = refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "BODY_TOO_LARGE", close=True)
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _read(self, receive: Receive) -> Message | None:
         """The whole body as one message, or the disconnection that came instead; None when there is too much of it."""

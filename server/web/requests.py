@@ -12,7 +12,7 @@ from server.web.refusal import refusal
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
-SLOW = 1.0  # seconds
+SLOW_SECONDS = 1.0
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger(__name__)
@@ -93,7 +93,7 @@ class _Exchange:
 
     def log(self, *, every: bool) -> None:
         took = time.perf_counter() - self._began
-        if every or took > SLOW or self.status >= HTTPStatus.BAD_REQUEST:
+        if every or took > SLOW_SECONDS or self.status >= HTTPStatus.BAD_REQUEST:
             write = log.debug if self._scope["path"] in QUIET_PATHS else log.info
             write(
                 "request",

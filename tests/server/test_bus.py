@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from server import bus as bus_module
 from server.bus import Bus, Changes, Watch
@@ -95,6 +96,42 @@ async def test_a_bus_that_can_not_connect_tries_until_it_can(bus: Bus, database_
         await Database(connection).notify("job_1")
         await connection.close()
         assert await watch.wait(DEADLINE) == Changes(frozenset({"job_1"}), everything=False)
+
+
+@pytest.mark.database
+async def test_a_bus_that_dies_of_an_error_nobody_foresaw_listens_again(
+    bus: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Bus) -> None:
+        raise ZeroDivisionError
+
+    assert bus.what_is_wrong() is None
+    with bus.watch() as watch, capture_logs() as logs:
+        with monkeypatch.context() as broken:
+            broken.setattr(Bus, "_tell_all", fail)
+            assert await database.cut_the_bus()
+            async with asyncio.timeout(DEADLINE):
+                while bus.what_is_wrong() is None:  # noqa: ASYNC110  (nobody is told)
+                    await asyncio.sleep(0.005)
+        assert bus.what_is_wrong() == "the bus ended unforeseen (ZeroDivisionError) and is started again"
+        await told_of_a_gap(watch)
+        await database.notify("job_1")
+        assert await watch.wait(DEADLINE) == Changes(frozenset({"job_1"}), everything=False)
+    assert "a part of the server ended" in [line["event"] for line in logs]
+
+
+@pytest.mark.database
+async def test_a_bus_that_hears_nothing_for_long_says_so(
+    bus: Bus, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "DEAF_SECONDS", 0.0)
+    with bus.watch() as watch:
+        async with unreachable(database_url), asyncio.timeout(DEADLINE):
+            while bus.what_is_wrong() is None:  # noqa: ASYNC110  (nobody is told)
+                await asyncio.sleep(0.005)
+            assert bus.what_is_wrong() == "the database has told no changes for 0 s"
+        await told_of_a_gap(watch)
+        assert bus.what_is_wrong() is None
 
 
 @pytest.mark.database

@@ -201,3 +201,16 @@ def test_a_collector_that_was_switched_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+async def test_a_call_of_our_own_has_a_thread_of_these_and_no_limit_of_time(release: threading.Event) -> None:
+    threads = Threads(1, "split")
+    first = asyncio.create_task(threads.call(release.wait, AMPLE))
+    second = asyncio.create_task(threads.call(threading.current_thread))
+    await asyncio.sleep(0)
+    assert not first.done()
+    release.set()
+    assert await first is True
+    assert (await second).name == "split"
+    with pytest.raises(ZeroDivisionError):
+        await threads.call(lambda: 1 / 0)

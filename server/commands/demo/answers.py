@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415  (MLflow takes seconds to import: only when there is a model to load)
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from server.domain.errors import Unavailable
 from server.registry.local_store import default_tracking_uri
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
+from server.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ async def ask(settings: Settings, name: str, version: str, questions: Sequence[Q
     tracking_uri = settings.mlflow_tracking_uri or default_tracking_uri(settings.data_dir)
     texts = [question.text for question in questions]
     try:
-        given = await asyncio.to_thread(_predict, tracking_uri, f"models:/{name}/{version}", texts)
+        given = await Threads(1, "MLflow").call(_predict, tracking_uri, f"models:/{name}/{version}", texts)
     except Exception as error:  # MLflow lets errors of requests, SQLAlchemy and the file system through
         raise Unavailable(f"The model can't be loaded from MLflow: {error}") from error
     return [Answer(question, text) for question, text in zip(questions, given, strict=True)]

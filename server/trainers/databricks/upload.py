@@ -1,6 +1,5 @@
 """The training files of a job in a volume of Unity Catalog, where trainers on Databricks read them."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -34,7 +33,7 @@ async def upload(workspace: Workspace, volume: str, request: TrainingRequest, *,
     Raises `Unavailable` as long as a file is not there whole.
     """
     folder = f"{volume.rstrip('/')}/{request.job_id}"
-    has_validation = await asyncio.to_thread(_has_content, request.validation_file)
+    has_validation = await workspace.in_thread(_has_content, request.validation_file)
     put = Uploaded(f"{folder}/train.jsonl", f"{folder}/validation.jsonl" if has_validation else None)
     files = [(request.train_file, put.train)]
     if put.validation is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.domain.status import RunState, TrainerKind
+from server.threads import Threads
 from server.trainers.local import configuration, language_models
 from server.trainers.local.children import Children
 from server.trainers.local.run import Result, Run, is_held
@@ -26,6 +27,7 @@ CRASHED: Final = "TRAINER_CRASHED"
 STOP_SECONDS: Final = 10.0  # that a child has to stop after SIGTERM, before SIGKILL
 MOST_PERCENT_RUNNING: Final = 99
 LOG_LINES: Final = 3
+THREADS: Final = 4  # that read and write the folders of runs
 
 
 class LocalTrainer:
@@ -42,6 +44,7 @@ class LocalTrainer:
         self._children = Children(self._runs, slots)
         self._language_models = language_models
         self._launching = asyncio.Lock()
+        self._threads = Threads(THREADS, "local runs")
 
     def validate(self, base_model: str, config: Mapping[str, Any]) -> None:
         """See the port."""
@@ -53,40 +56,40 @@ class LocalTrainer:
 
     async def base_models(self) -> Sequence[BaseModel]:
         """What can be trained, the smallest first; then the language models that the settings name."""
-        named = await asyncio.to_thread(language_models.base_models, self._language_models)
+        named = await self._threads.call(language_models.base_models, self._language_models)
         return [*configuration.base_models(), *named]
 
     async def submit(self, request: TrainingRequest) -> TrainerJobId:
         """Put a run in line, and start it when a slot is free."""
         configuration.check(request.base_model, request.config)
-        run = await asyncio.to_thread(Run.create, self._runs, request)
+        run = await self._threads.call(Run.create, self._runs, request)
         await self._start_queued()
         return self._name(run)
 
     async def find(self, job_id: str) -> TrainerJobId | None:
         """The id of a job's run; None when it was not submitted here."""
         run = Run(self._runs / job_id)
-        return self._name(run) if await asyncio.to_thread(run.is_there) else None
+        return self._name(run) if await self._threads.call(run.is_there) else None
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
         """Observations by job, without runs of other machines; queued runs are started where slots have become free."""
-        seen = await asyncio.to_thread(self._observe, runs)
+        seen = await self._threads.call(self._observe, runs)
         await self._start_queued()
         return seen
 
     async def cancel(self, trainer_job_id: TrainerJobId) -> None:
         """Ask a run to stop; one that has not begun never will."""
         if (run := self._run(trainer_job_id)) is not None:
-            await asyncio.to_thread(self._cancel, run)
+            await self._threads.call(self._cancel, run)
 
     async def logs(self, trainer_job_id: TrainerJobId) -> str:
         """The last 8,192 bytes that the run's child printed; empty when it printed nothing or ran elsewhere."""
         run = self._run(trainer_job_id)
-        return "" if run is None else await asyncio.to_thread(run.log_tail)
+        return "" if run is None else await self._threads.call(run.log_tail)
 
     async def _start_queued(self) -> None:
         async with self._launching:
-            await asyncio.to_thread(self._children.start_queued)
+            await self._threads.call(self._children.start_queued)
 
     def _name(self, run: Run) -> TrainerJobId:
         return TrainerJobId(f"local-{self._host()}-{run.job_id}")

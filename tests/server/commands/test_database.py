@@ -37,7 +37,7 @@ async def test_one_that_a_newer_version_has_migrated_is_refused(database_url: st
 
 
 async def test_one_that_is_too_old_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "OLDEST", 99)
+    monkeypatch.setattr(database, "OLDEST_VERSION", 99)
     with pytest.raises(Cannot, match=r"The database is a Postgres \d+; 99 is the oldest that will do"):
         async with database.migrated(settings(database_url)):
             pass

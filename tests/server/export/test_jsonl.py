@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from server.domain.examples import Message, export_line, line_digest
 from server.export.jsonl import ExportFailed, export
 from server.storage.migrations import driver_url
+from server.threads import Threads
 
 pytestmark = pytest.mark.database
 
@@ -128,7 +129,7 @@ async def test_the_files_of_a_small_job_are_exactly_these_bytes(engine: AsyncEng
         [asked("When is it due?", "In 30 days."), asked('Say "ä\n€"\\\u2028', "🙂\r\n\ttab")],
         [asked("Who pays?", "You.")],
     )
-    exported = await export(engine, "job_1", tmp_path / "exports" / "job_1")
+    exported = await export(engine, Threads(1), "job_1", tmp_path / "exports" / "job_1")
     assert exported.train_file.name == "train.jsonl"
     assert exported.validation_file.name == "validation.jsonl"
     train = (
@@ -151,7 +152,7 @@ async def test_the_files_of_a_small_job_are_exactly_these_bytes(engine: AsyncEng
 async def test_the_system_prompt_of_a_pair_replaces_that_of_the_template(engine: AsyncEngine, tmp_path: Path) -> None:
     own = [("system", "Be brief."), *asked("q", "a")]
     await make_job(engine, [own], [asked("q2", "a2")])
-    exported = await export(engine, "job_1", tmp_path)
+    exported = await export(engine, Threads(1), "job_1", tmp_path)
     (line,) = exported.train_file.read_text().splitlines()
     assert [turn["role"] for turn in json.loads(line)["messages"]] == ["system", "user", "assistant"]
     assert json.loads(line)["messages"][0]["content"] == "Be brief."
@@ -159,7 +160,7 @@ async def test_the_system_prompt_of_a_pair_replaces_that_of_the_template(engine:
 
 async def test_without_a_system_prompt_a_line_has_the_turns_alone(engine: AsyncEngine, tmp_path: Path) -> None:
     await make_job(engine, [asked("q", "a")], [asked("q2", "a2")], system_prompt=None)
-    exported = await export(engine, "job_1", tmp_path)
+    exported = await export(engine, Threads(1), "job_1", tmp_path)
     assert exported.train_file.read_bytes() == (
         b'{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}\n'
     )
@@ -169,16 +170,16 @@ async def test_lines_are_in_frozen_order_over_many_portions(engine: AsyncEngine,
     train = [asked(f"question {number}", "a") for number in range(1_001)]
     validation = [asked(f"other {number}", "b") for number in range(250)]
     await make_job(engine, train, validation)
-    exported = await export(engine, "job_1", tmp_path)
+    exported = await export(engine, Threads(1), "job_1", tmp_path)
     assert exported.train_file.read_bytes().splitlines() == [expected_line(turns) for turns in train]
     assert exported.validation_file.read_bytes().splitlines() == [expected_line(turns) for turns in validation]
 
 
 async def test_a_repeat_keeps_the_files_that_are_right(engine: AsyncEngine, tmp_path: Path) -> None:
     await make_job(engine, [asked(str(number), "a") for number in range(300)], [asked("v", "a")])
-    first = await export(engine, "job_1", tmp_path)
+    first = await export(engine, Threads(1), "job_1", tmp_path)
     before = [path.stat() for path in (first.train_file, first.validation_file)]
-    assert await export(engine, "job_1", tmp_path) == first
+    assert await export(engine, Threads(1), "job_1", tmp_path) == first
     after = [path.stat() for path in (first.train_file, first.validation_file)]
     assert [(stat.st_ino, stat.st_mtime_ns) for stat in after] == [(stat.st_ino, stat.st_mtime_ns) for stat in before]
 
@@ -199,17 +200,17 @@ async def test_a_file_that_is_not_right_is_written_again(
     engine: AsyncEngine, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     await make_job(engine, [asked(f"q{number}", f"answer {number}") for number in range(3)], [asked("v", "a")])
-    first = await export(engine, "job_1", tmp_path)
+    first = await export(engine, Threads(1), "job_1", tmp_path)
     right = first.train_file.read_bytes()
     first.train_file.write_bytes(damage(right))
-    assert await export(engine, "job_1", tmp_path) == first
+    assert await export(engine, Threads(1), "job_1", tmp_path) == first
     assert first.train_file.read_bytes() == right
     assert left_in(tmp_path) == ["train.jsonl", "validation.jsonl"]
 
 
 async def test_several_at_once_write_the_same_files(engine: AsyncEngine, tmp_path: Path) -> None:
     await make_job(engine, [asked(str(number), "a") for number in range(500)], [asked("v", "a")])
-    exported = await asyncio.gather(*(export(engine, "job_1", tmp_path) for _ in range(4)))
+    exported = await asyncio.gather(*(export(engine, Threads(1), "job_1", tmp_path) for _ in range(4)))
     assert len(set(exported)) == 1
     assert left_in(tmp_path) == ["train.jsonl", "validation.jsonl"]
 
@@ -222,7 +223,7 @@ async def test_a_pair_that_does_not_fit_its_digest_stops_the_export(
     await make_job(engine, train, [asked("v", "a")], digests={position: "0" * 64})
     pair = f"qa_{501 - position:06}"
     with pytest.raises(ExportFailed, match=f"^the pair {pair} is not what it was when the job was made$") as failed:
-        await export(engine, "job_1", tmp_path)
+        await export(engine, Threads(1), "job_1", tmp_path)
     assert failed.value.permanent
     assert left_in(tmp_path) == (["train.jsonl"] if position == 500 else [])
 
@@ -230,14 +231,14 @@ async def test_a_pair_that_does_not_fit_its_digest_stops_the_export(
 async def test_a_pair_that_is_missing_stops_the_export(engine: AsyncEngine, tmp_path: Path) -> None:
     await make_job(engine, [asked("q", "a")], [asked("v", "a"), asked("w", "a")], recorded=2)
     with pytest.raises(ExportFailed, match=r"^the job has 2 VALIDATION pairs, but 1 are recorded$") as failed:
-        await export(engine, "job_1", tmp_path)
+        await export(engine, Threads(1), "job_1", tmp_path)
     assert failed.value.permanent
     assert left_in(tmp_path) == ["train.jsonl"]
 
 
 async def test_a_job_that_does_not_exist(engine: AsyncEngine, tmp_path: Path) -> None:
     with pytest.raises(ExportFailed, match=r"^there is no job job_0$") as failed:
-        await export(engine, "job_0", tmp_path)
+        await export(engine, Threads(1), "job_0", tmp_path)
     assert failed.value.permanent
 
 
@@ -256,10 +257,10 @@ async def test_a_file_that_the_system_refuses_to_grow_is_not_left_half_written(
 ) -> None:
     await make_job(engine, [asked(f"question {number}", "a" * 500) for number in range(400)], [asked("v", "a")])
     with files_of_at_most(64_000), pytest.raises(ExportFailed, match=r"there is no space left on the disk$") as failed:
-        await export(engine, "job_1", tmp_path)
+        await export(engine, Threads(1), "job_1", tmp_path)
     assert not failed.value.permanent
     assert left_in(tmp_path) == []
-    exported = await export(engine, "job_1", tmp_path)
+    exported = await export(engine, Threads(1), "job_1", tmp_path)
     assert len(exported.train_file.read_bytes().splitlines()) == 400
 
 
@@ -282,24 +283,24 @@ async def test_a_full_disk_leaves_nothing_and_later_works(engine: AsyncEngine, s
     filler.write_bytes(b"x" * 32_000)
     await make_job(engine, [asked(f"question {number}", "a") for number in range(300)], [asked("v", "a")])
     with pytest.raises(ExportFailed, match=r"there is no space left on the disk$") as failed:
-        await export(engine, "job_1", small_disk)
+        await export(engine, Threads(1), "job_1", small_disk)
     assert not failed.value.permanent
     assert left_in(small_disk) == ["filler"]
     filler.unlink()
-    exported = await export(engine, "job_1", small_disk)
+    exported = await export(engine, Threads(1), "job_1", small_disk)
     assert len(exported.train_file.read_bytes().splitlines()) == 300
 
 
 async def test_a_folder_that_can_not_be_made(engine: AsyncEngine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExportFailed, match=r"could not be written: Not a directory$") as failed:
-        await export(engine, "job_1", tmp_path / "file" / "job_1")
+        await export(engine, Threads(1), "job_1", tmp_path / "file" / "job_1")
     assert not failed.value.permanent
 
 
 async def test_an_export_that_is_cancelled_leaves_nothing(engine: AsyncEngine, tmp_path: Path) -> None:
     await make_job(engine, [asked(f"question {number}", "a") for number in range(5_000)], [asked("v", "a")])
-    exporting = asyncio.create_task(export(engine, "job_1", tmp_path))
+    exporting = asyncio.create_task(export(engine, Threads(1), "job_1", tmp_path))
     deadline = time.monotonic() + 10
     while not left_in(tmp_path):
         assert time.monotonic() < deadline
@@ -316,5 +317,5 @@ async def test_what_a_killed_program_left_is_removed_once_it_is_old(engine: Asyn
     for draft in (old, young):
         draft.write_text("half")
     os.utime(old, (time.time() - 7200, time.time() - 7200))
-    await export(engine, "job_1", tmp_path)
+    await export(engine, Threads(1), "job_1", tmp_path)
     assert left_in(tmp_path) == [young.name, "train.jsonl", "validation.jsonl"]

@@ -190,3 +190,19 @@ async def test_there_is_a_lane_for_each_kind_of_work_of_each_trainer(workshop: W
 async def workshop(database_url: str, tmp_path: Path) -> AsyncIterator[Workshop]:
     async with opened_workshop(database_url, tmp_path) as workshop:
         yield workshop
+
+
+async def test_a_poller_that_dies_of_an_error_nobody_foresaw_polls_again(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened_workshop(database_url, tmp_path) as workshop:
+        with monkeypatch.context() as broken, capture_logs() as logs:
+            broken.setattr(workshop.bus, "watch_due", None)
+            async with poller.running(workshop.reconciler, workshop.bus) as polling:
+                async with asyncio.timeout(DEADLINE):
+                    while polling.what_is_wrong() is None:  # noqa: ASYNC110  (nobody is told)
+                        await asyncio.sleep(0.005)
+                assert polling.what_is_wrong() == "the poller ended unforeseen (TypeError) and is started again"
+                broken.undo()
+                await workshop.becomes(await workshop.create(), JobStatus.QUEUED)
+        assert "a part of the server ended" in [line["event"] for line in logs]

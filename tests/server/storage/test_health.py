@@ -33,7 +33,7 @@ async def test_no_tables_are_not(empty_database_url: str) -> None:
 async def test_a_database_that_is_away_is_not_and_its_password_stays_secret(database_url: str) -> None:
     async with asyncpg.create_pool(database_url, min_size=0, max_size=1) as pool:
         pool.set_connect_args(NOTHING_THERE)
-        reason = await health.what_is_wrong(Sessions(pool, 1), health.newest_revision())
+        reason = await health.what_is_wrong(Sessions(pool, 1, 10), health.newest_revision())
     assert reason == "the database can't be asked (ConnectionRefusedError)"
 
 
@@ -43,7 +43,7 @@ async def test_a_database_that_hangs_is_not(database_url: str) -> None:
         transaction = blocker.transaction()
         await transaction.start()
         await blocker.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
-        reason = await health.what_is_wrong(Sessions(pool, 1), health.newest_revision())
+        reason = await health.what_is_wrong(Sessions(pool, 1, 10), health.newest_revision())
         await transaction.rollback()
         await blocker.close()
     assert reason == "the database did not answer within 2 s"

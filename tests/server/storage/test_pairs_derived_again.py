@@ -14,6 +14,7 @@ from server.domain.derived import Derived, derive
 from server.domain.examples import Message
 from server.export.jsonl import ExportedDataset, export
 from server.storage import migrations
+from server.threads import Threads
 
 pytestmark = pytest.mark.database
 
@@ -104,7 +105,7 @@ async def make_job(connection: Connection, job_id: str, dataset_digest: str | No
 async def exported(url: str, job_id: str, folder: Path) -> ExportedDataset:
     engine = create_async_engine(migrations.driver_url(url))
     try:
-        return await export(engine, job_id, folder)
+        return await export(engine, Threads(1), job_id, folder)
     finally:
         await engine.dispose()
 

@@ -18,7 +18,7 @@ OWN = "SELECT pg_backend_pid()"
 @pytest.fixture
 async def sessions(database_url: str) -> AsyncIterator[Sessions]:
     async with asyncpg.create_pool(database_url, min_size=0, max_size=MOST) as pool:
-        sessions = Sessions(pool, MOST)
+        sessions = Sessions(pool, MOST, 30)
         yield sessions
         await sessions.close()
 

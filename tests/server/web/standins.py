@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from server.app import create_app
+from server.domain.origin import Origin
 
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+ALLOWED = Origin.parse("https://desk.example")
 LIMIT = 2048
 
 
@@ -49,17 +51,18 @@ class Around:
     """What the program gives the application."""
 
     def __init__(self) -> None:
-        self.reason: str | None = None
+        self.wrong: dict[str, str] = {}
         self.stopping = asyncio.Event()
 
-    async def ready(self) -> str | None:
-        return self.reason
+    async def ready(self) -> dict[str, str]:
+        return self.wrong
 
     def app(self, *, log_requests: bool = True) -> ASGIApp:
         return create_app(
             [Route("/graphql", Graphql()), WebSocketRoute("/graphql", graphql_socket)],
             ready=self.ready,
             hosts=HOSTS,
+            allowed_origins=[ALLOWED],
             max_body=LIMIT,
             log_requests=log_requests,
             stopping=self.stopping,

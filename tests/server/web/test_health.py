@@ -6,18 +6,18 @@ from tests.server.web.standins import Around
 
 
 async def test_healthz_answers_whatever_the_database_does(client: httpx.AsyncClient, around: Around) -> None:
-    around.reason = "the database is away"
+    around.wrong = {"database": "the database is away"}
     response = await client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
 async def test_readyz_gives_the_reason_why_not(client: httpx.AsyncClient, around: Around) -> None:
     ready = await client.get("/readyz")
-    around.reason = "the database is away"
+    around.wrong = {"database": "the database is away", "poller": "the poller ended"}
     not_ready = await client.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert (not_ready.status_code, not_ready.json()) == (
         503,
-        {"status": "not ready", "reason": "the database is away"},
+        {"status": "not ready", "reason": "the database is away; the poller ended", "parts": around.wrong},
     )
     assert not_ready.headers["cache-control"] == "no-store"

@@ -57,7 +57,7 @@ async def test_what_goes_well_is_logged_only_when_all_is(around: Around, logged:
 
 
 async def test_what_takes_long_is_logged(around: Around, logged: LogCapture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "SLOW", 0.0)
+    monkeypatch.setattr(requests, "SLOW_SECONDS", 0.0)
     transport = httpx.ASGITransport(around.app(log_requests=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         await client.post("/graphql")

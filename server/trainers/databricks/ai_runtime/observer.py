@@ -145,7 +145,7 @@ class Observer:
         if ended:
             snapshot = replace(snapshot, custom=await self._custom(run))
         # there may be a hundred thousand of them
-        return snapshot, await asyncio.to_thread(metrics.reading, series, snapshot, handle.after_step, ended)
+        return snapshot, await self._workspace.in_thread(metrics.reading, series, snapshot, handle.after_step, ended)
 
     async def _custom(self, run: Json) -> Mapping[str, object]:
         """What the program wrote beside its metrics; that it did not, or can't be read, is no reason to wait."""

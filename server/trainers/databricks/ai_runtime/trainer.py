@@ -1,6 +1,5 @@
 """The AI Runtime trainer: the port's calls, as requests to one workspace."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,7 +163,7 @@ class AiRuntimeTrainer:
 
     async def _put(self, spec: RunSpec, data: Uploaded) -> None:
         """Write the program's files; those that are there already say the same."""
-        content = await asyncio.to_thread(files, spec, data)
+        content = await self._workspace.in_thread(files, spec, data)
         try:
             await self._workspace.call(
                 lambda client: put(client, spec.program_folder, content), within=PUT_PROGRAM_SECONDS
