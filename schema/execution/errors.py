@@ -9,6 +9,7 @@ from graphql import FieldNode, GraphQLError
 from server.domain.errors import Refused
 
 UNEXPECTED = "Unexpected error. It was logged."
+LONGEST_MESSAGE = 500  # characters; graphql-core quotes what clients send
 
 
 @contextmanager
@@ -49,6 +50,13 @@ def masked(error: GraphQLError) -> GraphQLError:
     if error.path is not None and "code" not in (error.extensions or {}):
         return _reworded(error, error.message, {"code": "INVALID_ARGUMENT"})
     return error
+
+
+def clipped(error: GraphQLError) -> GraphQLError:
+    """An error of bounded size: whatever a client sent may be quoted in it."""
+    if len(error.message) <= LONGEST_MESSAGE:
+        return error
+    return _reworded(error, f"{error.message[:LONGEST_MESSAGE]}…", dict(error.extensions or {}))
 
 
 def _reworded(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:

@@ -4,13 +4,11 @@ A query that SQL can answer alone is one statement, whose bytes are the answer. 
 so does whatever ends in an error of the client's: graphql-core words it.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from inspect import isawaitable
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, cast
 
 from graphql import (
     ExecutionResult,
@@ -18,27 +16,32 @@ from graphql import (
     GraphQLFormattedError,
     GraphQLSchema,
     OperationType,
-    execute,
     subscribe,
 )
+from graphql.execution import default_field_resolver, default_type_resolver
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.values import VariableValues
 
 from schema.execution.documents import Documents, Operation, Refusal
-from schema.execution.errors import masked
+from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
+from schema.execution.variables import is_large
+from schema.lanes import Lanes
 from schema.reads.arguments import Request
 from schema.reads.context import Context
 from schema.reads.selection import Document
 
-Payload: TypeAlias = Mapping[str, Any]
+QUICK_ENTRIES: Final = 5_000  # values of variables; up to 30 ms to coerce
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation with the values of its variables."""
+    """An operation with the values of its variables: as they were sent, and as the schema's types have them."""
 
     operation: Operation
     variables: Mapping[str, Any]
+    coerced: VariableValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +55,30 @@ class Answer:
 class Execution:
     """One schema at work."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, lanes: Lanes) -> None:
         self._schema = schema
-        self._documents = Documents(schema)
+        self.lanes = lanes
+        self._documents = Documents(schema, lanes)
 
-    def prepare(self, payload: object) -> Prepared:
+    async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
-        if not isinstance(payload, dict):
-            raise _refusal("the request must be a JSON object with a query")
-        text, name, variables = payload.get("query"), payload.get("operationName"), payload.get("variables")
-        if not isinstance(text, str):
-            raise _refusal("query must be a string")
-        if name is not None and not isinstance(name, str):
-            raise _refusal("operationName must be a string")
-        if variables is not None and not isinstance(variables, dict):
-            raise _refusal("variables must be an object")
-        if not isinstance(payload.get("extensions"), dict | None):
-            raise _refusal("extensions must be an object")
-        return Prepared(self._documents.operation(text, name), variables or {})
+        text, name, variables = _asked(payload)
+        operation = await self._documents.operation(text, name)
+        return Prepared(operation, variables, await self._coerced(operation, variables))
+
+    async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
+        """The values of the variables; many of them are coerced beside the event loop."""
+        try:
+            if is_large(given):
+                quick = not is_large(given, QUICK_ENTRIES)
+                values = await self.lanes.run(operation.variables.coerced, given, quick=quick)
+            else:
+                values = operation.variables.coerced(given)
+        except GraphQLError as overloaded:
+            raise Refusal.because([overloaded]) from None
+        if not isinstance(values, VariableValues):
+            raise Refusal.because(values)
+        return values
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
         """The answer to a query or a mutation."""
@@ -82,13 +91,11 @@ class Execution:
     async def _compiled(self, prepared: Prepared, context: Context) -> Answer | None:
         """The answer of one statement; None where graphql-core has to answer."""
         operation = prepared.operation
-        variables = operation.variables.coerced(prepared.variables)
-        if not isinstance(variables, VariableValues):
-            return None
-        request = Request(context.caller, variables)
+        request = Request(context.caller, prepared.coerced)
         try:
             plan = await context.plans.find(
                 operation.place,
+                [operation.definition],
                 request,
                 Document(self._schema, operation.fragments),
                 lambda compiler: compiler.query(operation.definition),
@@ -105,17 +112,28 @@ class Execution:
 
     async def _executed(self, prepared: Prepared, context: Context) -> Answer:
         """The answer of graphql-core. Introspection takes long, and stays beside the event loop."""
-        operation = prepared.operation
-        run = partial(
-            execute,
+        executor = self._executor(prepared, context)
+        if prepared.operation.introspects:
+            result = await self.lanes.run(executor.execute_operation, quick=False)
+        else:
+            result = executor.execute_operation()
+        return formatted(cast("ExecutionResult", await result if isawaitable(result) else result))
+
+    def _executor(self, prepared: Prepared, context: Context) -> ExecutorThrowingOnIncremental:
+        """What executes an operation whose variables are coerced already; `graphql.execute` would do it again."""
+        fragments = dict(prepared.operation.fragments)
+        return ExecutorThrowingOnIncremental(
             self._schema,
-            operation.document,
-            context_value=context,
-            variable_values=dict(prepared.variables),
-            operation_name=_name(operation),
+            fragments,
+            {name: FragmentDetails(definition) for name, definition in fragments.items()},
+            None,
+            context,
+            prepared.operation.definition,
+            prepared.coerced,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
         )
-        result = await asyncio.to_thread(run) if operation.introspects else run()
-        return formatted(await result if isawaitable(result) else result)
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
@@ -176,7 +194,23 @@ def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
 
 
 def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:
-    return [masked(error).formatted for error in errors]
+    return [clipped(masked(error)).formatted for error in errors]
+
+
+def _asked(payload: object) -> tuple[str, str | None, Mapping[str, Any]]:
+    """Text, operation name and variables of a request. Raises `Refusal`."""
+    if not isinstance(payload, dict):
+        raise _refusal("the request must be a JSON object with a query")
+    text, name, variables = payload.get("query"), payload.get("operationName"), payload.get("variables")
+    if not isinstance(text, str):
+        raise _refusal("query must be a string")
+    if name is not None and not isinstance(name, str):
+        raise _refusal("operationName must be a string")
+    if variables is not None and not isinstance(variables, dict):
+        raise _refusal("variables must be an object")
+    if not isinstance(payload.get("extensions"), dict | None):
+        raise _refusal("extensions must be an object")
+    return text, name, variables or {}
 
 
 def _refusal(message: str) -> Refusal:

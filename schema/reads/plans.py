@@ -3,24 +3,27 @@
 import asyncio
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from sqlalchemy import ColumnElement, Text, func, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from schema.lanes import Lanes
 from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
 from schema.reads.compiler import Compiler, NotCompiled
-from schema.reads.selection import Document
+from schema.reads.selection import Document, Selecting
 from server.storage.sessions import Sessions
 
 MOST_SHAPES = 32
 MOST_KEPT = 32 * 1024 * 1024  # bytes, by the measured sizes below
-CHARACTER_OF_TEXT = 120  # bytes that a document takes: its nodes refer to all its tokens, and plans refer to its nodes
+CHARACTER_OF_TEXT = 280  # bytes that a dense document takes: its nodes refer to all its tokens, and plans to its nodes
 CHARACTER_OF_SQL = 3
 QUESTION = 500
+QUICK_CHARACTERS = 2_048  # of a selection; compiled in up to 50 ms on the machine that this was measured on
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
 Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
@@ -87,23 +90,28 @@ class Place:
 class Plans:
     """The plans of one server, the least recently used places given up first."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
         self._places: OrderedDict[Place, list[Plan]] = OrderedDict()
         self._size = 0
-        self._compiling = asyncio.Lock()
+        self._compiling: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
-    async def find(self, place: Place, request: Request, document: Document, value: Value) -> Plan:
-        """The plan for a place in a document, compiled when no kept one serves. Raises `BadArgument`.
+    async def find(
+        self, place: Place, nodes: Sequence[Selecting], request: Request, document: Document, value: Value
+    ) -> Plan:
+        """The plan for a place in a document, compiled when no kept one serves.
 
-        Compiling takes milliseconds, and seconds for the longest documents: it is done beside the event loop, and once
-        for all who wait for the same plan.
+        Raises `BadArgument`, and `Overloaded` where too many wait to be compiled. Compiling takes milliseconds, and
+        seconds for the longest documents: it is done beside the event loop, the short ones apart, and once for all who
+        wait for the same plan. `nodes` are what the place selects from.
         """
         plan = self._kept(place, request)
         if plan is None:
-            async with self._compiling:
+            async with self._compiling.setdefault(place, asyncio.Lock()):
                 plan = self._kept(place, request)
                 if plan is None:
-                    plan = await asyncio.to_thread(compile_plan, request, document, value)
+                    quick = _length(nodes, document) <= QUICK_CHARACTERS
+                    plan = await self._lanes.run(compile_plan, request, document, value, quick=quick)
                     self._keep(place, plan)
         return plan
 
@@ -124,6 +132,12 @@ class Plans:
         while self._size > MOST_KEPT:
             oldest, given_up = self._places.popitem(last=False)
             self._size -= oldest.size + sum(plan.size for plan in given_up)
+
+
+def _length(nodes: Sequence[Selecting], document: Document) -> int:
+    """The characters that a selection may be spread over: its own, and those of all fragments."""
+    located = [node.loc for node in (*nodes, *document.fragments.values()) if node.loc is not None]
+    return sum(location.end - location.start for location in located)
 
 
 def compile_plan(request: Request, document: Document, value: Value) -> Plan:

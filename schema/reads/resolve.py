@@ -134,7 +134,8 @@ async def _planned(info: ResolveInfo, type_name: str, key: object, value: Value)
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
     request = Request(info.context.caller, coerced, key)
     document = Document(info.schema, cast("Mapping[str, Any]", info.fragments))
-    return await info.context.plans.find(_place(info.field_nodes, type_name), request, document, value), request
+    place = _place(info.field_nodes, type_name)
+    return await info.context.plans.find(place, info.field_nodes, request, document, value), request
 
 
 def _place(nodes: Sequence[FieldNode], type_name: str) -> Place:

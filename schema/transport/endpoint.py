@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 from schema.api import build
 from schema.execution.operations import Execution
 from schema.graphiql.ide import Ide
+from schema.lanes import Lanes
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from schema.transport import graphql_http
@@ -29,9 +30,10 @@ class Endpoint:
     """What stands at /graphql."""
 
     def __init__(self, services: Services, ide: Ide, timing: Timing) -> None:
-        self._execution = Execution(build())
+        lanes = Lanes()
+        self._execution = Execution(build(), lanes)
         self._services = services
-        self._plans = Plans()
+        self._plans = Plans(lanes)
         self._ide = ide
         self._timing = timing
 

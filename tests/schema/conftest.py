@@ -15,6 +15,7 @@ from graphql import GraphQLSchema
 from schema.api import build
 from schema.execution.documents import Refusal
 from schema.execution.operations import Answer, Execution, refused
+from schema.lanes import Lanes
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from server.assembly import Services
@@ -41,9 +42,9 @@ class Api:
     """The schema over one database, with the statements that its reads execute."""
 
     def __init__(self, schema: GraphQLSchema, database: Database, url: str) -> None:
-        self.execution = Execution(schema)
+        self.execution = Execution(schema, Lanes())
         self.database = database
-        self.plans = Plans()
+        self.plans = Plans(self.execution.lanes)
         self.logged: list[LoggedQuery] = []
         self.bus = Bus(url)  # hears nothing by itself: a test tells its watches
         services = SimpleNamespace(
@@ -63,7 +64,7 @@ class Api:
     async def execute(self, query: str, **variables: object) -> dict[str, Any]:
         """The answer of an operation, as clients get it."""
         try:
-            prepared = self.execution.prepare({"query": query, "variables": variables})
+            prepared = await self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return read(refused(refusal.errors))
         answer = await self.execution.answer(prepared, self.context)
@@ -72,7 +73,10 @@ class Api:
 
     async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
         """All answers of a subscription that ends by itself."""
-        prepared = self.execution.prepare({"query": query, "variables": variables})
+        try:
+            prepared = await self.execution.prepare({"query": query, "variables": variables})
+        except Refusal as refusal:
+            return [read(refused(refusal.errors))]
         answers = [read(answer) async for answer in self.execution.answers(prepared, self.context)]
         await asyncio.sleep(0)  # the same
         return answers

@@ -15,7 +15,8 @@ from graphql import (
     SelectionSetNode,
 )
 
-MOST_TOKENS = 15_000
+LONGEST_TEXT = 100_000  # characters
+MOST_TOKENS = 10_000
 MOST_COMMENTS = 5_000
 MOST_SELECTIONS = 5_000
 MOST_PLACES = 500  # objects and lists; each is compiled, or looked up, on its own

@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
 
-from schema.execution.cost import DEEPEST, MOST_TOKENS
+from schema.execution.document_limits import DEEPEST, MOST_TOKENS
 from schema.execution.documents import Documents, Refusal
+from schema.lanes import Lanes
 from tests.schema.conftest import Api
 
 OPERATIONS = Path(__file__).parents[3] / "examples" / "operations.graphql"
 SOON = 2.0  # seconds of this process: several times what each takes, and nothing beside what doubling would
 
 
-def refusal(schema: GraphQLSchema, text: str) -> tuple[object, str] | None:
+async def refusal(schema: GraphQLSchema, text: str) -> tuple[object, str] | None:
     """Code and message with which a new document is refused; None when it is not. It never takes long."""
     found: tuple[object, str] | None = None
     begun = time.process_time()
     try:
-        Documents(schema).operation(text, None)
+        await Documents(schema, Lanes()).operation(text, None)
     except Refusal as refused:
         [error, *_] = refused.errors
         found = error.get("extensions", {}).get("code"), error["message"]
@@ -34,22 +35,22 @@ def chain(length: int, spreads: int, field: str = "", end: str = "__typename") -
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_the_introspection_of_tools_passes(schema: GraphQLSchema, deep: bool) -> None:  # noqa: FBT001
+async def test_the_introspection_of_tools_passes(schema: GraphQLSchema, deep: bool) -> None:  # noqa: FBT001
     query = get_introspection_query(
         specified_by_url=deep,
         directive_is_repeatable=deep,
         schema_description=deep,
         input_value_deprecation=deep,
     )
-    assert refusal(schema, query) is None
+    assert await refusal(schema, query) is None
 
 
-def test_each_example_passes(schema: GraphQLSchema) -> None:
+async def test_each_example_passes(schema: GraphQLSchema) -> None:
     text = OPERATIONS.read_text(encoding="utf-8")
-    documents = Documents(schema)
+    documents = Documents(schema, Lanes())
     names = [line.split("(")[0].split()[1] for line in text.splitlines() if line.startswith(("query", "mut", "sub"))]
     assert len(names) == 13
-    assert [documents.operation(text, name).definition.name.value for name in names] == names  # type: ignore[union-attr]
+    assert [(await documents.operation(text, name)).definition.name.value for name in names] == names  # type: ignore[union-attr]
 
 
 def nested(levels: int) -> str:
@@ -59,29 +60,29 @@ def nested(levels: int) -> str:
     return jobs + "lineage { job { " * (between // 2) + "__typename" + " } }" * (between // 2) + " } } }"
 
 
-def test_a_document_may_be_24_levels_deep(schema: GraphQLSchema) -> None:
+async def test_a_document_may_be_24_levels_deep(schema: GraphQLSchema) -> None:
     assert DEEPEST == 24
-    assert refusal(schema, nested(23)) is None
-    assert refusal(schema, nested(23).replace("__typename", "metrics { __typename }")) is None
-    found = refusal(schema, nested(25))
+    assert await refusal(schema, nested(23)) is None
+    assert await refusal(schema, nested(23).replace("__typename", "metrics { __typename }")) is None
+    found = await refusal(schema, nested(25))
     assert found is not None
     assert found[0] == "TOO_COMPLEX"
     assert "more than 24 levels deep" in found[1]
 
 
-def test_levels_are_counted_through_fragments_which_are_none_themselves(schema: GraphQLSchema) -> None:
+async def test_levels_are_counted_through_fragments_which_are_none_themselves(schema: GraphQLSchema) -> None:
     half = "fragment Half on TrainingJob { " + "lineage { job { " * 5 + "%s" + " } }" * 5 + " }"
     start = "{ trainingJobs(first: 1) { nodes { ... on Node { ... on TrainingJob { ...Half } } } } } "
     whole = start + half % "...Rest" + half.replace("Half", "Rest") % "%s"
-    assert refusal(schema, whole % "__typename") is None
-    found = refusal(schema, whole % "metrics { trainLoss }")
+    assert await refusal(schema, whole % "__typename") is None
+    found = await refusal(schema, whole % "metrics { trainLoss }")
     assert found is None
-    found = refusal(schema, whole % "events { nodes { id } }")
+    found = await refusal(schema, whole % "events { nodes { id } }")
     assert found is not None
     assert found[0] == "TOO_COMPLEX"
 
 
-def test_a_document_may_ask_for_5000_fields_wherever_its_fragments_are_spread(schema: GraphQLSchema) -> None:
+async def test_a_document_may_ask_for_5000_fields_wherever_its_fragments_are_spread(schema: GraphQLSchema) -> None:
     fields = " ".join(f"a{number}: id" for number in range(197))
 
     def with_fields(hundreds: int) -> str:
@@ -89,34 +90,34 @@ def test_a_document_may_ask_for_5000_fields_wherever_its_fragments_are_spread(sc
         lists = " ".join(f"b{number}: trainingJobs {{ nodes {{ ...F }} }}" for number in range(hundreds // 2))
         return f"{{ {lists} }} fragment F on TrainingJob {{ {fields} }}"
 
-    assert refusal(schema, with_fields(50)) is None
-    found = refusal(schema, with_fields(52))
+    assert await refusal(schema, with_fields(50)) is None
+    found = await refusal(schema, with_fields(52))
     assert found is not None
     assert found[0] == "TOO_COMPLEX"
     assert "more than 5000 fields" in found[1]
 
 
-def test_a_document_may_ask_for_500_objects_and_lists(schema: GraphQLSchema) -> None:
+async def test_a_document_may_ask_for_500_objects_and_lists(schema: GraphQLSchema) -> None:
     def with_places(count: int) -> str:
         """Each list and its nodes are two."""
         lists = " ".join(f"a{number}: trainingJobs {{ nodes {{ id }} }}" for number in range(count // 2))
         return f"{{ {lists} {'trainingJob(id: 1) { id }' * (count % 2)} }}"
 
-    assert refusal(schema, with_places(500)) is None
-    found = refusal(schema, with_places(501))
+    assert await refusal(schema, with_places(500)) is None
+    found = await refusal(schema, with_places(501))
     assert found == ("TOO_COMPLEX", "the document asks for more than 500 objects and lists; ask for less at once")
 
 
-def test_a_text_may_have_15000_tokens(schema: GraphQLSchema) -> None:
-    assert MOST_TOKENS == 15_000
+async def test_a_text_may_have_10000_tokens(schema: GraphQLSchema) -> None:
+    assert MOST_TOKENS == 10_000
 
     def with_tokens(count: int) -> str:
         return "{ trainingJobs(filter: { status: [" + "PENDING " * (count - 14) + "] }) { totalCount } }"
 
-    assert refusal(schema, with_tokens(14_990)) is None
-    found = refusal(schema, with_tokens(15_010))
+    assert await refusal(schema, with_tokens(9_990)) is None
+    found = await refusal(schema, with_tokens(10_010))
     assert found is not None
-    assert found[1].startswith("Syntax Error: Document contains more than 15000 tokens")
+    assert found[1].startswith("Syntax Error: Document contains more than 10000 tokens")
 
 
 LOUD = {
@@ -168,8 +169,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in BOMBS.items()])
-def test_a_document_made_to_hurt_is_refused_at_once(schema: GraphQLSchema, text: str) -> None:
-    found = refusal(schema, text)
+async def test_a_document_made_to_hurt_is_refused_at_once(schema: GraphQLSchema, text: str) -> None:
+    found = await refusal(schema, text)
     assert found is not None
     assert "recursion" not in found[1]
 
