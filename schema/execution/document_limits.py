@@ -21,6 +21,7 @@ MOST_COMMENTS = 5_000
 MOST_SELECTIONS = 5_000
 MOST_PLACES = 500  # objects and lists; each is compiled, or looked up, on its own
 MOST_REPEATS = 20_000
+MOST_META = 3  # fields __schema and __type; tools ask for one or two
 DEEPEST = 24
 
 
@@ -54,6 +55,7 @@ class _Walk:
         self._selections = 0
         self._places = 0
         self._repeats = 0
+        self._meta = 0
 
     def run(self) -> None:
         for operation in self._operations:
@@ -87,6 +89,7 @@ class _Walk:
                 self._selections += 1
                 self._refuse_beyond_limits(depth)
                 if isinstance(node, FieldNode):
+                    self._meta += node.name.value in {"__schema", "__type"}
                     yield node, opened.within
                 elif isinstance(node, FragmentSpreadNode):
                     name = node.name.value
@@ -105,6 +108,8 @@ class _Walk:
             excess = f"asks for more than {MOST_PLACES} objects and lists"
         elif self._repeats > MOST_REPEATS:
             excess = "asks for too much in one place"
+        elif self._meta > MOST_META:
+            excess = f"asks for __schema and __type more than {MOST_META} times"
         elif depth > DEEPEST:
             excess = f"is more than {DEEPEST} levels deep"
         else:

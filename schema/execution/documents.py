@@ -19,11 +19,13 @@ from graphql import (
     validate,
 )
 
+from schema.execution.cost import Costs
 from schema.execution.document_limits import LONGEST_TEXT, MOST_COMMENTS, MOST_TOKENS, refuse_too_much
 from schema.execution.errors import clipped
 from schema.execution.variables import Variables
 from schema.lanes import Lanes
 from schema.reads.plans import Place
+from schema.reads.selection import Document
 
 MOST_KEPT_BYTES = 24 * 1024 * 1024
 LARGEST_KEPT_BYTES = MOST_KEPT_BYTES // 2  # a larger one is read anew each time
@@ -57,6 +59,7 @@ class Operation:
     variables: Variables
     place: Place
     introspects: bool
+    costs: Costs
 
     @property
     def type(self) -> OperationType:
@@ -170,6 +173,7 @@ def _operations(schema: GraphQLSchema, text: str, document: DocumentNode) -> Ope
             Variables(schema, definition),
             Place(text, (place,), "operation"),
             introspects,
+            Costs(Document(schema, fragments), definition),
         )
         for place, definition in enumerate(document.definitions)
         if isinstance(definition, OperationDefinitionNode)

@@ -23,11 +23,13 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.values import VariableValues
 
-from schema.execution.documents import Documents, Operation, Refusal
+from schema.execution.cost import Cost
+from schema.execution.documents import QUICK_CHARACTERS, Documents, Operation, Refusal
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.variables import is_large
 from schema.lanes import Lanes
+from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
 from schema.reads.context import Context
 from schema.reads.selection import Document
@@ -42,6 +44,7 @@ class Prepared:
     operation: Operation
     variables: Mapping[str, Any]
     coerced: VariableValues
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +58,43 @@ class Answer:
 class Execution:
     """One schema at work."""
 
-    def __init__(self, schema: GraphQLSchema, lanes: Lanes) -> None:
+    def __init__(self, schema: GraphQLSchema, lanes: Lanes, limits: Limits = LIMITS) -> None:
         self._schema = schema
         self.lanes = lanes
+        self.limits = limits
         self._documents = Documents(schema, lanes)
 
     async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
         text, name, variables = _asked(payload)
         operation = await self._documents.operation(text, name)
-        return Prepared(operation, variables, await self._coerced(operation, variables))
+        try:
+            coerced = await self._coerced(operation, variables)
+            cost = await self._cost(operation, coerced)
+            cost.refuse_beyond(self.limits.cost)
+        except GraphQLError as error:
+            raise Refusal.because([error]) from None
+        return Prepared(operation, variables, coerced, cost)
 
     async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
         """The values of the variables; many of them are coerced beside the event loop."""
-        try:
-            if is_large(given):
-                quick = not is_large(given, QUICK_ENTRIES)
-                values = await self.lanes.run(operation.variables.coerced, given, quick=quick)
-            else:
-                values = operation.variables.coerced(given)
-        except GraphQLError as overloaded:
-            raise Refusal.because([overloaded]) from None
+        if is_large(given):
+            quick = not is_large(given, QUICK_ENTRIES)
+            values = await self.lanes.run(operation.variables.coerced, given, quick=quick)
+        else:
+            values = operation.variables.coerced(given)
         if not isinstance(values, VariableValues):
             raise Refusal.because(values)
         return values
+
+    async def _cost(self, operation: Operation, variables: VariableValues) -> Cost:
+        """The cost of the operation; what takes long to weigh is weighed beside the event loop."""
+        cost = operation.costs.known(variables)
+        if cost is not None:
+            return cost
+        if len(operation.place.text) <= QUICK_CHARACTERS:
+            return operation.costs.compute(variables)
+        return await self.lanes.run(operation.costs.compute, variables, quick=False)
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
         """The answer to a query or a mutation."""

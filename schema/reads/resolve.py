@@ -27,6 +27,7 @@ from schema.reads.context import Context
 from schema.reads.declare import Computed, Lookup, Relation
 from schema.reads.plans import Place, Plan, Value
 from schema.reads.selection import Document
+from schema.strawberry_internals import field_definition
 
 ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
 
@@ -79,7 +80,8 @@ def _resolve_key(source: Any, info: ResolveInfo, **_arguments: Any) -> Any:  # n
     """A field of an object that SQL assembled, under its response key; or of one that Python made."""
     if isinstance(source, dict):
         return source[info.path.key]
-    return getattr(source, info.parent_type.fields[info.field_name].extensions["strawberry-definition"].python_name)
+    definition = field_definition(info.parent_type.fields[info.field_name])
+    return getattr(source, definition.python_name) if definition is not None else None
 
 
 async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401

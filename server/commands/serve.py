@@ -24,6 +24,7 @@ from server.settings import Settings
 from server.storage import health
 
 GRACE = 3  # seconds for requests that are under way
+SWITCH_SECONDS = 0.0005  # how long a thread that computes may hold up the event loop; Python's own default is 0.005
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ async def _serve(settings: Settings) -> int:
     with listener.listen(settings) as accepting, stopping.on_signals() as stop:
         ending = asyncio.Event()
         async with open_app(settings, ending) as app:
+            sys.setswitchinterval(SWITCH_SECONDS)
             gc.freeze()  # what is there now stays: no collection need look at it again
             stop.server = _Server(_configuration(app, settings), ending)
             await stop.server.serve(sockets=[accepting])

@@ -53,6 +53,15 @@ async def test_each_example_passes(schema: GraphQLSchema) -> None:
     assert [(await documents.operation(text, name)).definition.name.value for name in names] == names  # type: ignore[union-attr]
 
 
+async def test_a_document_may_ask_about_the_schema_three_times(schema: GraphQLSchema) -> None:
+    def asking(times: int) -> str:
+        return "{" + " ".join(f"a{number}: __schema {{ queryType {{ name }} }}" for number in range(times)) + "}"
+
+    assert await refusal(schema, asking(3)) is None
+    found = await refusal(schema, asking(4))
+    assert found == ("TOO_COMPLEX", "the document asks for __schema and __type more than 3 times; ask for less at once")
+
+
 def nested(levels: int) -> str:
     """A document of so many levels: the last is a field without fields of its own."""
     between = levels - 3
