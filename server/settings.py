@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         600.0, gt=0, description="Seconds after the end of a training until registering its model is given up."
     )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
+    max_cost: int = Field(
+        500_000, ge=1_000, description="The most values that one operation may ask for, over all pages that it names."
+    )
+    max_answer: int = Field(
+        33_554_432, ge=65_536, le=536_870_912, description="The largest result of one operation, in bytes."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
     log_requests: bool = Field(
         False, description="Whether each request has a line in the log; failed and slow ones (over a second) always do."

@@ -54,9 +54,13 @@ class Cost:
     path: tuple[str, ...] = ()
     in_python: bool = False
 
+    def limit(self, limit: int) -> int:
+        """How many values the operation may ask for where `limit` is the most that any may."""
+        return min(limit, MOST_IN_PYTHON) if self.in_python else limit
+
     def refuse_beyond(self, limit: int) -> None:
         """Raise a `GraphQLError` when the limit, or the one for what Python makes, is exceeded."""
-        most = min(limit, MOST_IN_PYTHON) if self.in_python else limit
+        most = self.limit(limit)
         if self.values <= most:
             return
         place = ".".join(self.path)

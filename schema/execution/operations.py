@@ -28,10 +28,11 @@ from schema.execution.documents import QUICK_CHARACTERS, Documents, Operation, R
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.variables import is_large
-from schema.lanes import Lanes
+from schema.lanes import Lanes, Overloaded
 from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
 from schema.reads.context import Context
+from schema.reads.plans import TooLarge
 from schema.reads.selection import Document
 
 QUICK_ENTRIES: Final = 5_000  # values of variables; up to 30 ms to coerce
@@ -120,6 +121,8 @@ class Execution:
             if not plan.answers:
                 return None
             data = await plan.run(context.services.database.reads, values)
+        except (TooLarge, Overloaded) as error:
+            return failed(error, executed=True)
         except GraphQLError:
             return None
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
@@ -133,7 +136,10 @@ class Execution:
             result = await self.lanes.run(executor.execute_operation, quick=False)
         else:
             result = executor.execute_operation()
-        return formatted(cast("ExecutionResult", await result if isawaitable(result) else result))
+        answer = formatted(cast("ExecutionResult", await result if isawaitable(result) else result))
+        if len(answer.json) > self.limits.result_bytes:
+            return failed(TooLarge(len(answer.json), self.limits.result_bytes), executed=True)
+        return answer
 
     def _executor(self, prepared: Prepared, context: Context) -> ExecutorThrowingOnIncremental:
         """What executes an operation whose variables are coerced already; `graphql.execute` would do it again."""
@@ -150,6 +156,11 @@ class Execution:
             default_type_resolver,
             default_field_resolver,
         )
+
+    def with_cost(self, answer: Answer, prepared: Prepared) -> bytes:
+        """The answer, with what the operation might have come to, and what any may, in its extensions."""
+        cost = encode({"cost": {"requested": prepared.cost.values, "limit": prepared.cost.limit(self.limits.cost)}})
+        return b'%b,"extensions":%b}' % (answer.json[:-1], cost)
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""

@@ -25,9 +25,11 @@ from schema.reads.arguments import Request
 from schema.reads.compiler import TYPE, declared, is_read
 from schema.reads.context import Context
 from schema.reads.declare import Computed, Lookup, Relation
-from schema.reads.plans import Place, Plan, Value
+from schema.reads.plans import Place, Plan, TooLarge, Value
 from schema.reads.selection import Document
 from schema.strawberry_internals import field_definition
+
+MOST_BYTES_IN_PYTHON = 4 * 1024 * 1024
 
 ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
 
@@ -125,10 +127,17 @@ def _of_ref(info: ResolveInfo, type_name: str) -> Value:
 
 
 async def answer(info: ResolveInfo, type_name: str, key: object, value: Value) -> Any:  # noqa: ANN401
-    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`."""
+    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`.
+
+    Raises `TooLarge`: graphql-core goes over all of it on the event loop.
+    """
     plan, request = await _planned(info, type_name, key, value)
     found = await plan.run(info.context.services.database.reads, plan.filled(request))
-    return None if found is None else json.loads(found)
+    if found is None:
+        return None
+    if len(found) > MOST_BYTES_IN_PYTHON:
+        raise TooLarge(len(found), MOST_BYTES_IN_PYTHON)
+    return json.loads(found)
 
 
 async def _planned(info: ResolveInfo, type_name: str, key: object, value: Value) -> tuple[Plan, Request]:

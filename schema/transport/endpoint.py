@@ -13,6 +13,7 @@ from schema.api import build
 from schema.execution.operations import Execution
 from schema.graphiql.ide import Ide
 from schema.lanes import Lanes
+from schema.limits import LIMITS, Limits
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from schema.transport import graphql_http
@@ -29,11 +30,11 @@ TIMING: Final = Timing()
 class Endpoint:
     """What stands at /graphql."""
 
-    def __init__(self, services: Services, ide: Ide, timing: Timing) -> None:
+    def __init__(self, services: Services, ide: Ide, timing: Timing, limits: Limits) -> None:
         lanes = Lanes()
-        self._execution = Execution(build(), lanes)
+        self._execution = Execution(build(), lanes, limits)
         self._services = services
-        self._plans = Plans(lanes)
+        self._plans = Plans(lanes, limits.result_bytes)
         self._ide = ide
         self._timing = timing
 
@@ -57,8 +58,8 @@ class Endpoint:
         return Context(LOCAL, self._services, self._plans)
 
 
-def routes(services: Services, timing: Timing = TIMING) -> list[BaseRoute]:
+def routes(services: Services, timing: Timing = TIMING, limits: Limits = LIMITS) -> list[BaseRoute]:
     """What serves /graphql and all below it."""
     ide = Ide(endpoint=PATH, assets_path=f"{PATH}/assets", operations=OPERATIONS.read_text(encoding="utf-8"))
-    endpoint = Endpoint(services, ide, timing)
+    endpoint = Endpoint(services, ide, timing, limits)
     return [Route(PATH, endpoint), WebSocketRoute(PATH, endpoint), Mount(f"{PATH}/assets", ide.assets)]

@@ -28,6 +28,7 @@ from schema.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accep
 from schema.transport.timing import Timing
 
 METHODS: Final = b"GET, POST"
+COST: Final = b"x-graphql-cost"  # with the value 1 it asks for `extensions.cost`
 SMALL_BYTES: Final = 8 * 1024  # decoded in well under a millisecond
 QUICK_BYTES: Final = 256 * 1024  # decoded in a few
 RETRY: Final = ((b"retry-after", b"1"),)
@@ -65,7 +66,8 @@ async def respond(scope: Scope, receive: Receive, execution: Execution, context:
         return EventStream(execution.answers(prepared, context), timing.comment_every)
     answer = await unless_gone(receive, execution.answer(prepared, context))
     failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
-    return Answered(answer.json, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
+    body = execution.with_cost(answer, prepared) if _header(scope, COST) == "1" else answer.json
+    return Answered(body, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
 
 
 def _refused(refusal: Refusal, accepted: Accepted) -> "Answered":

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from schema.limits import Limits
 from schema.transport.endpoint import routes
 from server import logs
 from server.app import create_app
@@ -48,7 +49,7 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
         poller.running(services.reconciler, services.bus),
     ):
         yield create_app(
-            routes(services),
+            routes(services, limits=Limits(cost=settings.max_cost, result_bytes=settings.max_answer)),
             ready=functools.partial(health.what_is_wrong, services.database.reads, health.newest_revision()),
             hosts=listener.names(settings),
             max_body=settings.max_body,
