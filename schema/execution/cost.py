@@ -45,14 +45,15 @@ ANYBODY: Final = Caller("")  # a cost does not depend on who asks
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """How many `values` a result may have, the path of the field that most of them are at, and who makes them.
+    """How many `values` a result may have, and the path of the field that most of them are at.
 
-    `in_python` when graphql-core completes each of them.
+    `in_python` when graphql-core completes each of them on the event loop; `is_meta` when all are about the schema.
     """
 
     values: int
     path: tuple[str, ...] = ()
     in_python: bool = False
+    is_meta: bool = False
 
     def limit(self, limit: int) -> int:
         """How many values the operation may ask for where `limit` is the most that any may."""
@@ -93,7 +94,8 @@ class Costs:
         recorder = Recorder(Request(ANYBODY, variables))
         walk = _Walk(self.document, recorder)
         spent = walk.operation(self.operation)
-        cost = Cost(spent.values, spent.path, walk.in_python(self.operation.operation))
+        kind = self.operation.operation
+        cost = Cost(spent.values, spent.path, walk.in_python(kind), walk.is_meta(kind))
         if not walk.refused:
             self._known.insert(0, (recorder.asked, cost))
             del self._known[MOST_SHAPES:]
@@ -124,6 +126,10 @@ class _Walk:
         if kind is OperationType.QUERY:
             return self._python or (self._meta and self._sql)
         return kind is OperationType.MUTATION
+
+    def is_meta(self, kind: OperationType) -> bool:
+        """Whether all values are about the schema."""
+        return kind is OperationType.QUERY and self._meta and not (self._sql or self._python)
 
     def _selection(self, type_: GraphQLObjectType, nodes: Sequence[Selecting], page: int = 1) -> _Spent:
         """What is selected of one object; `page` is how many items the lists of a connection have."""

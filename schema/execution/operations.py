@@ -4,11 +4,11 @@ A query that SQL can answer alone is one statement, whose bytes are the answer. 
 so does whatever ends in an error of the client's: graphql-core words it.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from graphql import (
     ExecutionResult,
@@ -21,31 +21,20 @@ from graphql import (
 from graphql.execution import default_field_resolver, default_type_resolver
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
-from graphql.execution.values import VariableValues
 
-from schema.execution.cost import Cost
-from schema.execution.documents import QUICK_CHARACTERS, Documents, Operation, Refusal
+from schema.execution.documents import Operation
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
-from schema.execution.variables import is_large
+from schema.execution.preparation import Preparation, Prepared
 from schema.lanes import Lanes, Overloaded
 from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
 from schema.reads.context import Context
-from schema.reads.plans import TooLarge
+from schema.reads.plans import Place, TooLarge
 from schema.reads.selection import Document
 
-QUICK_ENTRIES: Final = 5_000  # values of variables; up to 30 ms to coerce
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An operation with the values of its variables: as they were sent, and as the schema's types have them."""
-
-    operation: Operation
-    variables: Mapping[str, Any]
-    coerced: VariableValues
-    cost: Cost
+MOST_INTROSPECTIONS: Final = 8  # results that are kept; tools have a few queries between them
+LARGEST_KEPT_BYTES: Final = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +52,12 @@ class Execution:
         self._schema = schema
         self.lanes = lanes
         self.limits = limits
-        self._documents = Documents(schema, lanes)
+        self._preparation = Preparation(schema, lanes, limits)
+        self._introspections: dict[Place, Answer] = {}
 
     async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
-        text, name, variables = _asked(payload)
-        operation = await self._documents.operation(text, name)
-        try:
-            coerced = await self._coerced(operation, variables)
-            cost = await self._cost(operation, coerced)
-            cost.refuse_beyond(self.limits.cost)
-        except GraphQLError as error:
-            raise Refusal.because([error]) from None
-        return Prepared(operation, variables, coerced, cost)
-
-    async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
-        """The values of the variables; many of them are coerced beside the event loop."""
-        if is_large(given):
-            quick = not is_large(given, QUICK_ENTRIES)
-            values = await self.lanes.run(operation.variables.coerced, given, quick=quick)
-        else:
-            values = operation.variables.coerced(given)
-        if not isinstance(values, VariableValues):
-            raise Refusal.because(values)
-        return values
-
-    async def _cost(self, operation: Operation, variables: VariableValues) -> Cost:
-        """The cost of the operation; what takes long to weigh is weighed beside the event loop."""
-        cost = operation.costs.known(variables)
-        if cost is not None:
-            return cost
-        if len(operation.place.text) <= QUICK_CHARACTERS:
-            return operation.costs.compute(variables)
-        return await self.lanes.run(operation.costs.compute, variables, quick=False)
+        return await self._preparation.prepare(payload)
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
         """The answer to a query or a mutation."""
@@ -130,13 +92,28 @@ class Execution:
         return Answer(b'{"data":%b}' % (data or b"null"))
 
     async def _executed(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer of graphql-core. Introspection takes long, and stays beside the event loop."""
-        executor = self._executor(prepared, context)
+        """The answer of graphql-core."""
         if prepared.operation.introspects:
-            result = await self.lanes.run(executor.execute_operation, quick=False)
-        else:
-            result = executor.execute_operation()
-        answer = formatted(cast("ExecutionResult", await result if isawaitable(result) else result))
+            return await self._introspected(prepared, context)
+        result = self._executor(prepared, context).execute_operation()
+        return self._formatted(await result if isawaitable(result) else result)
+
+    async def _introspected(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer to what asks about the schema, which takes up to a second, and is the same each time."""
+        place = prepared.operation.place
+        fixed = prepared.cost.is_meta and not prepared.operation.definition.variable_definitions
+        if fixed and (known := self._introspections.get(place)) is not None:
+            return known
+        result = await self.lanes.run(self._executor(prepared, context).execute_operation, quick=False)
+        answer = self._formatted(await result if isawaitable(result) else result)
+        if fixed and len(answer.json) <= LARGEST_KEPT_BYTES:
+            self._introspections[place] = answer
+            if len(self._introspections) > MOST_INTROSPECTIONS:
+                del self._introspections[next(iter(self._introspections))]
+        return answer
+
+    def _formatted(self, result: object) -> Answer:
+        answer = formatted(cast("ExecutionResult", result))
         if len(answer.json) > self.limits.result_bytes:
             return failed(TooLarge(len(answer.json), self.limits.result_bytes), executed=True)
         return answer
@@ -222,26 +199,6 @@ def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
 
 def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:
     return [clipped(masked(error)).formatted for error in errors]
-
-
-def _asked(payload: object) -> tuple[str, str | None, Mapping[str, Any]]:
-    """Text, operation name and variables of a request. Raises `Refusal`."""
-    if not isinstance(payload, dict):
-        raise _refusal("the request must be a JSON object with a query")
-    text, name, variables = payload.get("query"), payload.get("operationName"), payload.get("variables")
-    if not isinstance(text, str):
-        raise _refusal("query must be a string")
-    if name is not None and not isinstance(name, str):
-        raise _refusal("operationName must be a string")
-    if variables is not None and not isinstance(variables, dict):
-        raise _refusal("variables must be an object")
-    if not isinstance(payload.get("extensions"), dict | None):
-        raise _refusal("extensions must be an object")
-    return text, name, variables or {}
-
-
-def _refusal(message: str) -> Refusal:
-    return Refusal([{"message": message, "extensions": {"code": "BAD_REQUEST"}}])
 
 
 def _name(operation: Operation) -> str | None:

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.execution.documents import Refusal
 from schema.execution.json_text import NotJson, TooManyEntries, decode, encode
-from schema.execution.operations import Execution, Prepared, refused
+from schema.execution.operations import Execution, refused
+from schema.execution.preparation import Prepared
 from schema.lanes import Lanes, Overloaded
 from schema.reads.context import Context
 from schema.transport import negotiation

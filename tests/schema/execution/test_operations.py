@@ -6,13 +6,13 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, get_introspection_query
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from schema.execution.documents import Refusal
 from schema.execution.errors import UNEXPECTED
-from schema.execution.operations import Answer, Execution, failed, formatted, refused
+from schema.execution.operations import MOST_INTROSPECTIONS, Answer, Execution, failed, formatted, refused
 from schema.lanes import Lanes
 from server.bus import Bus
 from server.domain.status import JobStatus
@@ -187,3 +187,31 @@ async def test_a_payload_that_can_not_be_read_does_not_end_the_stream(own: Api) 
     assert len(logged) == 1
     assert rest == [{"data": {"trainingJobUpdated": {"status": "SUCCEEDED", "trainingSheet": {"name": "desk 0"}}}}]
     assert watches(own) == 0
+
+
+@pytest.mark.database
+async def test_what_is_asked_about_the_schema_alone_is_executed_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await api.execute(get_introspection_query())
+    executed: list[object] = []
+    monkeypatch.setattr(Execution, "_executor", lambda *prepared: executed.append(prepared))
+    assert await api.execute(get_introspection_query()) == first
+    assert first["data"]["__schema"]["queryType"]["name"] == "Query"
+    assert executed == []
+
+
+@pytest.mark.database
+async def test_what_depends_on_anything_else_is_executed_each_time(api: Api) -> None:
+    kind = "query($n:String!){__type(name:$n){name}}"
+    assert [await api.ask(kind, n=name) for name in ("Sheet", "Query")] == [
+        {"__type": {"name": name}} for name in ("Sheet", "Query")
+    ]
+    mixed = "{__schema{queryType{name}} sheets{totalCount}}"
+    assert await api.ask(mixed) == await api.ask(mixed)
+    assert len(api.statements) == 2
+
+
+@pytest.mark.database
+async def test_there_is_an_end_to_how_much_is_kept_about_the_schema(api: Api) -> None:
+    for number in range(20):
+        await api.ask(f"{{a{number}:__schema{{queryType{{name}}}}}}")
+    assert len(api.execution._introspections) == MOST_INTROSPECTIONS
