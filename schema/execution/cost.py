@@ -29,6 +29,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from schema.limits import Limits
 from schema.reads import connections, selection
 from schema.reads.arguments import Arguments, BadArgument, Question, Recorder, Request
 from schema.reads.compiler import declared
@@ -36,7 +37,6 @@ from schema.reads.declare import Assembled, Computed, Connection, Lookup, Many, 
 from schema.reads.selection import Document, Selecting
 from server.domain.caller import Caller
 
-MOST_IN_PYTHON: Final = 10_000  # values that graphql-core completes on the event loop, at some 10 µs each
 LIST_IN_PYTHON: Final = 10  # items of a list that no declaration tells of
 META_VALUE: Final = 5  # values that one of introspection is worth: graphql-core makes it, not Postgres
 MOST_SHAPES: Final = 32  # of one operation, by the values that the cost depends on
@@ -55,13 +55,13 @@ class Cost:
     in_python: bool = False
     is_meta: bool = False
 
-    def limit(self, limit: int) -> int:
-        """How many values the operation may ask for where `limit` is the most that any may."""
-        return min(limit, MOST_IN_PYTHON) if self.in_python else limit
+    def limit(self, limits: Limits) -> int:
+        """How many values the operation may ask for."""
+        return min(limits.cost, limits.cost_in_python) if self.in_python else limits.cost
 
-    def refuse_beyond(self, limit: int) -> None:
-        """Raise a `GraphQLError` when the limit, or the one for what Python makes, is exceeded."""
-        most = self.limit(limit)
+    def refuse_beyond(self, limits: Limits) -> None:
+        """Raise a `GraphQLError` when the operation asks for more than it may."""
+        most = self.limit(limits)
         if self.values <= most:
             return
         place = ".".join(self.path)

@@ -136,7 +136,7 @@ class Execution:
 
     def with_cost(self, answer: Answer, prepared: Prepared) -> bytes:
         """The answer, with what the operation might have come to, and what any may, in its extensions."""
-        cost = encode({"cost": {"requested": prepared.cost.values, "limit": prepared.cost.limit(self.limits.cost)}})
+        cost = encode({"cost": {"requested": prepared.cost.values, "limit": prepared.cost.limit(self.limits)}})
         return b'%b,"extensions":%b}' % (answer.json[:-1], cost)
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:

@@ -41,7 +41,7 @@ class Preparation:
         try:
             coerced = await self._coerced(operation, variables)
             cost = await self._cost(operation, coerced)
-            cost.refuse_beyond(self._limits.cost)
+            cost.refuse_beyond(self._limits)
         except GraphQLError as error:
             raise Refusal.because([error]) from None
         return Prepared(operation, variables, coerced, cost)

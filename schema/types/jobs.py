@@ -35,7 +35,7 @@ from server.storage import tables
 JOB = tables.training_jobs.c
 LINEAGE = tables.training_job_lineage.c
 FROZEN = tables.training_job_pairs.c
-USUAL_IDS = 200  # of a job; it may have 100,000
+USUAL_IDS = 50  # of a job; it may have 100,000
 LINEAGE_PAIRS = Order("lineage_pairs", ("position",))
 
 

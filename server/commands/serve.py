@@ -18,7 +18,7 @@ from schema.transport.endpoint import routes
 from server import logs
 from server.app import create_app
 from server.assembly import open_services
-from server.commands import database, listener, running, stopping
+from server.commands import database, listener, memory, running, stopping
 from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 def run(settings: Settings, _options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    memory.give_back()
     logs.configure(settings)
     prepare_environment()
     return running.run(_serve(settings))

@@ -16,6 +16,7 @@ from schema.api import build
 from schema.execution.documents import Refusal
 from schema.execution.operations import Answer, Execution, refused
 from schema.lanes import Lanes
+from schema.limits import LIMITS, Limits
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from server.assembly import Services
@@ -41,8 +42,8 @@ def read(answer: Answer) -> dict[str, Any]:
 class Api:
     """The schema over one database, with the statements that its reads execute."""
 
-    def __init__(self, schema: GraphQLSchema, database: Database, url: str) -> None:
-        self.execution = Execution(schema, Lanes())
+    def __init__(self, schema: GraphQLSchema, database: Database, url: str, limits: Limits = LIMITS) -> None:
+        self.execution = Execution(schema, Lanes(), limits)
         self.database = database
         self.plans = Plans(self.execution.lanes)
         self.logged: list[LoggedQuery] = []
@@ -95,10 +96,12 @@ class Api:
 
 
 @asynccontextmanager
-async def opened(schema: GraphQLSchema, url: str, statement_timeout: float = 10.0) -> AsyncIterator[Api]:
+async def opened(
+    schema: GraphQLSchema, url: str, statement_timeout: float = 10.0, limits: Limits = LIMITS
+) -> AsyncIterator[Api]:
     """The API over the database at an address."""
     async with connect(url, connections=2 * READING, statement_timeout=statement_timeout) as database:
-        api = Api(schema, database, url)
+        api = Api(schema, database, url, limits)
         async with AsyncExitStack() as held:
             for _ in range(READING):
                 connection = await held.enter_async_context(database.reads.session())

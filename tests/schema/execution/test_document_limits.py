@@ -106,15 +106,15 @@ async def test_a_document_may_ask_for_5000_fields_wherever_its_fragments_are_spr
     assert "more than 5000 fields" in found[1]
 
 
-async def test_a_document_may_ask_for_500_objects_and_lists(schema: GraphQLSchema) -> None:
+async def test_a_document_may_ask_for_200_objects_and_lists(schema: GraphQLSchema) -> None:
     def with_places(count: int) -> str:
         """Each list and its nodes are two."""
         lists = " ".join(f"a{number}: trainingJobs {{ nodes {{ id }} }}" for number in range(count // 2))
         return f"{{ {lists} {'trainingJob(id: 1) { id }' * (count % 2)} }}"
 
-    assert await refusal(schema, with_places(500)) is None
-    found = await refusal(schema, with_places(501))
-    assert found == ("TOO_COMPLEX", "the document asks for more than 500 objects and lists; ask for less at once")
+    assert await refusal(schema, with_places(200)) is None
+    found = await refusal(schema, with_places(201))
+    assert found == ("TOO_COMPLEX", "the document asks for more than 200 objects and lists; ask for less at once")
 
 
 async def test_a_text_may_have_10000_tokens(schema: GraphQLSchema) -> None:
