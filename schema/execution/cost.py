@@ -82,6 +82,11 @@ class Costs:
 
     def known(self, variables: VariableValues) -> Cost | None:
         """The cost with these variables, if it was computed for such before."""
+        if not self._known:
+            return None
+        asked, cost = self._known[0]
+        if not asked:  # it depends on the document alone
+            return cost
         request = Request(ANYBODY, variables)
         with suppress(BadArgument):
             for asked, cost in self._known:

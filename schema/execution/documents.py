@@ -91,17 +91,21 @@ class Documents:
         self._under_way: dict[str, asyncio.Task[Reading]] = {}
         self._size_bytes = 0
 
-    async def operation(self, text: str, name: str | None) -> Operation:
-        """The operation to execute. Raises `Refusal` for a text that is no valid document, or names none."""
+    def known(self, text: str, name: str | None) -> Operation | None:
+        """The operation of a document that is known, without a wait. Raises `Refusal` as `operation` does."""
         known = self._known.get(text)
         if known is None:
-            _refuse_long(text)
-            known = await self._read(text)
-        else:
-            self._known.move_to_end(text)
-        if isinstance(known.outcome, Refusal):
-            raise Refusal(known.outcome.errors)
-        return _chosen(known.outcome, name)
+            return None
+        self._known.move_to_end(text)
+        return _chosen(known, name)
+
+    async def operation(self, text: str, name: str | None) -> Operation:
+        """The operation to execute. Raises `Refusal` for a text that is no valid document, or names none."""
+        known = self.known(text, name)
+        if known is not None:
+            return known
+        _refuse_long(text)
+        return _chosen(await self._read(text), name)
 
     async def _read(self, text: str) -> Reading:
         """The reading of a text. It goes on when who asked for it has gone: others may ask for the same."""
@@ -189,7 +193,10 @@ def _refuse_long(text: str) -> None:
         raise Refusal([{"message": message, "extensions": {"code": "TOO_LARGE"}}])
 
 
-def _chosen(operations: Operations, name: str | None) -> Operation:
+def _chosen(reading: Reading, name: str | None) -> Operation:
+    operations = reading.outcome
+    if isinstance(operations, Refusal):
+        raise Refusal(operations.errors)
     if name is None and len(operations) == 1:
         return operations[0]
     for operation in operations:

@@ -36,32 +36,24 @@ class Preparation:
 
     async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
-        text, name, variables = _asked(payload)
-        operation = await self._documents.operation(text, name)
+        text, name, given = _asked(payload)
+        operation = self._documents.known(text, name) or await self._documents.operation(text, name)
         try:
-            coerced = await self._coerced(operation, variables)
-            cost = await self._cost(operation, coerced)
+            large = is_large(given)
+            variables = await self._coerced(operation, given) if large else operation.variables.coerced(given)
+            if not isinstance(variables, VariableValues):
+                raise Refusal.because(variables)
+            cost = operation.costs.known(variables) or await self._cost(operation, variables)
             cost.refuse_beyond(self._limits)
         except GraphQLError as error:
             raise Refusal.because([error]) from None
-        return Prepared(operation, variables, coerced, cost)
+        return Prepared(operation, given, variables, cost)
 
-    async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues:
-        """The values of the variables; many of them are coerced beside the event loop."""
-        if is_large(given):
-            quick = not is_large(given, QUICK_ENTRIES)
-            values = await self._lanes.run(operation.variables.coerced, given, quick=quick)
-        else:
-            values = operation.variables.coerced(given)
-        if not isinstance(values, VariableValues):
-            raise Refusal.because(values)
-        return values
+    async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
+        quick = not is_large(given, QUICK_ENTRIES)
+        return await self._lanes.run(operation.variables.coerced, given, quick=quick)
 
     async def _cost(self, operation: Operation, variables: VariableValues) -> Cost:
-        """The cost of the operation; what takes long to weigh is weighed beside the event loop."""
-        cost = operation.costs.known(variables)
-        if cost is not None:
-            return cost
         if len(operation.place.text) <= QUICK_CHARACTERS:
             return operation.costs.compute(variables)
         return await self._lanes.run(operation.costs.compute, variables, quick=False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schema.execution.documents import Refusal
 from schema.execution.operations import Execution
-from schema.execution.variables import FEW_ENTRIES, LONGEST_LIST, MOST_ERRORS, Variables, is_large
+from schema.execution.variables import FEW_ENTRIES, LONGEST_LIST, MOST_ERRORS, MOST_WORDS, Variables, is_large
 from schema.lanes import Lanes
 
 SCHEMA = build_schema("enum E { A } input I { a: Int! } type Query { f(e: E, i: I): Int }")
@@ -68,7 +68,7 @@ async def test_so_many_errors_are_told_and_no_more(schema: GraphQLSchema, kind: 
         "mutation": "mutation($n:[DataUse!]){reviewQaPairs(input:{qaPairIds:[],allowedUses:$n}){__typename}}",
         "subscription": "subscription($n:[TrainingJobStatus!]){trainingJobsUpdated(filter:{status:$n}){id}}",
     }[kind]
-    errors = await refusal(schema, query, [1] * 5_000)
+    errors = await refusal(schema, query, [1] * MOST_WORDS)
     assert len(errors) == MOST_ERRORS + 1
     assert errors[0]["message"] == (
         f"Variable '$n' has invalid value at [0]: Enum '{'DataUse' if kind == 'mutation' else 'TrainingJobStatus'}'"
@@ -79,15 +79,16 @@ async def test_so_many_errors_are_told_and_no_more(schema: GraphQLSchema, kind: 
 
 @pytest.mark.parametrize("value", [1, "FAILED"])
 async def test_a_long_list_is_refused_whatever_is_in_it(schema: GraphQLSchema, value: object) -> None:
-    errors = await refusal(schema, STATUSES, [value] * (LONGEST_LIST + 1))
+    errors = await refusal(schema, STATUSES, [value] * (MOST_WORDS + 1))
     assert errors == [
         {
-            "message": "Variable '$n' has a list of more than 10,000 items; send less at once.",
+            "message": "Variable '$n' has a list of more than 10,000 items, or of more than 1,000 words; send less"
+            " at once.",
             "locations": [{"line": 1, "column": 7}],
             "extensions": {"code": "TOO_LARGE"},
         }
     ]
-    assert await refusal(schema, FILTER, {"status": [value] * (LONGEST_LIST + 1)}) == errors
+    assert await refusal(schema, FILTER, {"status": [value] * (MOST_WORDS + 1)}) == errors
 
 
 async def test_a_list_in_a_value_of_any_form_may_be_long(schema: GraphQLSchema) -> None:
@@ -136,6 +137,6 @@ async def test_many_values_are_coerced_beside_the_event_loop(
 
     monkeypatch.setattr(Variables, "coerced", noting)
     execution = Execution(schema, Lanes())
-    for size in (3, LONGEST_LIST):
+    for size in (3, MOST_WORDS):
         await execution.prepare({"query": STATUSES, "variables": {"n": ["FAILED"] * size}})
     assert threads == [True, False]
