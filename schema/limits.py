@@ -13,7 +13,7 @@ class Limits:
 
     cost: int = 500_000
     cost_in_python: int = 20_000
-    result_bytes: int = 32 * 1024 * 1024
+    result_bytes: int = 16 * 1024 * 1024
 
 
 LIMITS: Final = Limits()

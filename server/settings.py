@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         500_000, ge=1_000, description="The most values that one operation may ask for, over all pages that it names."
     )
     max_answer: int = Field(
-        33_554_432, ge=65_536, le=536_870_912, description="The largest result of one operation, in bytes."
+        16_777_216, ge=65_536, le=67_108_864, description="The largest result of one operation, in bytes."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
     log_requests: bool = Field(

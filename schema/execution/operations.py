@@ -4,6 +4,7 @@ A query that SQL can answer alone is one statement, whose bytes are the answer. 
 so does whatever ends in an error of the client's: graphql-core words it.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -26,13 +27,15 @@ from schema.execution.documents import Operation
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.preparation import Preparation, Prepared
-from schema.lanes import Lanes, Overloaded
+from schema.lanes import LONGEST_SECONDS, Lanes, Overloaded
 from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
 from schema.reads.context import Context
 from schema.reads.plans import Place, TooLarge
 from schema.reads.selection import Document
 
+HEAVY_VALUES: Final = 100_000
+HEAVY_AT_ONCE: Final = 2
 MOST_INTROSPECTIONS: Final = 8  # results that are kept; tools have a few queries between them
 LARGEST_KEPT_BYTES: Final = 512 * 1024
 
@@ -53,6 +56,7 @@ class Execution:
         self.lanes = lanes
         self.limits = limits
         self._preparation = Preparation(schema, lanes, limits)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._introspections: dict[Place, Answer] = {}
 
     async def prepare(self, payload: object) -> Prepared:
@@ -60,7 +64,20 @@ class Execution:
         return await self._preparation.prepare(payload)
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to a query or a mutation."""
+        """The answer to a query or a mutation. Those that may come to much take turns: their results are large."""
+        if prepared.cost.values <= HEAVY_VALUES:
+            return await self._answered(prepared, context)
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await self._heavy.acquire()
+        except TimeoutError:
+            return failed(Overloaded())
+        try:
+            return await self._answered(prepared, context)
+        finally:
+            self._heavy.release()
+
+    async def _answered(self, prepared: Prepared, context: Context) -> Answer:
         if prepared.operation.type is OperationType.QUERY:
             answer = await self._compiled(prepared, context)
             if answer is not None:

@@ -32,6 +32,7 @@ METHODS: Final = b"GET, POST"
 COST: Final = b"x-graphql-cost"  # with the value 1 it asks for `extensions.cost`
 SMALL_BYTES: Final = 8 * 1024  # decoded in well under a millisecond
 QUICK_BYTES: Final = 256 * 1024  # decoded in a few
+SLICE_BYTES: Final = 256 * 1024
 RETRY: Final = ((b"retry-after", b"1"),)
 
 
@@ -90,7 +91,7 @@ class Answered:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it; a large body slice by slice, so that it is known what the client has not taken yet."""
         headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", f"{self.media_type}; charset=utf-8".encode()),
@@ -98,7 +99,21 @@ class Answered:
             *self.headers,
         ]
         await send({"type": "http.response.start", "status": int(self.status), "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        last = _last_slice(len(self.body))
+        for start in range(0, last, SLICE_BYTES):
+            part = self.body[start : start + SLICE_BYTES]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": self.body[last:]})
+
+
+def overloaded(media_type: str) -> Answered:
+    """What stands in place of an answer that there is no room to send."""
+    return Answered(refused([Overloaded().formatted]).json, HTTPStatus.SERVICE_UNAVAILABLE, media_type, RETRY)
+
+
+def _last_slice(length: int) -> int:
+    """Where the last slice of a body begins."""
+    return max(length - 1, 0) // SLICE_BYTES * SLICE_BYTES
 
 
 async def _payload(scope: Scope, receive: Receive, lanes: Lanes) -> Any:  # noqa: ANN401  (whatever a client sent)

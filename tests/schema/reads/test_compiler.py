@@ -80,7 +80,7 @@ def test_a_plan_is_the_text_of_a_statement_and_how_to_fill_it(schema: GraphQLSch
 
     plan = compiled(schema, named)
     assert " ".join(plan.sql.split()) == (
-        "SELECT CASE WHEN (octet_length(result$.json) > 33554432)"
+        "SELECT CASE WHEN (octet_length(result$.json) > 16777216)"
         r" THEN '\x00'::bytea || convert_to(CAST(octet_length(result$.json) AS TEXT), 'UTF8')"
         " ELSE result$.json END AS anon_1"
         " FROM (SELECT convert_to(CAST(concat($1::VARCHAR, '/', $1::VARCHAR) AS TEXT), 'UTF8') AS json"
