@@ -8,6 +8,7 @@ from schema.reads.resolve import attach
 from schema.roots.mutation import Mutation
 from schema.roots.query import Query
 from schema.roots.subscription import Subscription
+from schema.strawberry_internals import build_inputs_when_coerced, core_schema
 from schema.types.scalars import definitions
 
 
@@ -23,6 +24,7 @@ def declare() -> strawberry.Schema:
 
 def build() -> GraphQLSchema:
     """The schema, ready to execute operations with a `schema.reads.context.Context`."""
-    schema = declare()._schema  # noqa: SLF001  (Strawberry has no public way to its graphql-core schema)
+    schema = core_schema(declare())
     attach(schema)
+    build_inputs_when_coerced(schema)
     return schema

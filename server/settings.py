@@ -126,6 +126,12 @@ class Settings(BaseSettings):
         description="The most of them from one address; loopback, where proxies are, has all.",
     )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
+    max_cost: int = Field(
+        500_000, ge=1_000, description="The most values that one operation may ask for, over all pages that it names."
+    )
+    max_answer: int = Field(
+        16_777_216, ge=65_536, le=67_108_864, description="The largest result of one operation, in bytes."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level logged.")
     log_requests: bool = Field(
         False, description="Whether each request has a line in the log; failed and slow ones (over a second) always do."

@@ -5,12 +5,11 @@ so does whatever ends in an error of the client's: graphql-core words it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from inspect import isawaitable
-from typing import Any, TypeAlias, cast
+from typing import Final, cast
 
 from graphql import (
     ExecutionResult,
@@ -18,27 +17,27 @@ from graphql import (
     GraphQLFormattedError,
     GraphQLSchema,
     OperationType,
-    execute,
     subscribe,
 )
-from graphql.execution.values import VariableValues
+from graphql.execution import default_field_resolver, default_type_resolver
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
-from schema.execution.documents import Documents, Operation, Refusal
-from schema.execution.errors import masked
+from schema.execution.documents import Operation
+from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
+from schema.execution.preparation import Preparation, Prepared
+from schema.lanes import LONGEST_SECONDS, Lanes, Overloaded
+from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
 from schema.reads.context import Context
+from schema.reads.plans import Place, TooLarge
 from schema.reads.selection import Document
 
-Payload: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An operation with the values of its variables."""
-
-    operation: Operation
-    variables: Mapping[str, Any]
+HEAVY_VALUES: Final = 100_000
+HEAVY_AT_ONCE: Final = 2
+MOST_INTROSPECTIONS: Final = 8  # results that are kept; tools have a few queries between them
+LARGEST_KEPT_BYTES: Final = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +51,33 @@ class Answer:
 class Execution:
     """One schema at work."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, lanes: Lanes, limits: Limits = LIMITS) -> None:
         self._schema = schema
-        self._documents = Documents(schema)
+        self.lanes = lanes
+        self.limits = limits
+        self._preparation = Preparation(schema, lanes, limits)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
+        self._introspections: dict[Place, Answer] = {}
 
-    def prepare(self, payload: object) -> Prepared:
+    async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
-        if not isinstance(payload, dict):
-            raise _refusal("the request must be a JSON object with a query")
-        text, name, variables = payload.get("query"), payload.get("operationName"), payload.get("variables")
-        if not isinstance(text, str):
-            raise _refusal("query must be a string")
-        if name is not None and not isinstance(name, str):
-            raise _refusal("operationName must be a string")
-        if variables is not None and not isinstance(variables, dict):
-            raise _refusal("variables must be an object")
-        if not isinstance(payload.get("extensions"), dict | None):
-            raise _refusal("extensions must be an object")
-        return Prepared(self._documents.operation(text, name), variables or {})
+        return await self._preparation.prepare(payload)
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to a query or a mutation."""
+        """The answer to a query or a mutation. Those that may come to much take turns: their results are large."""
+        if prepared.cost.values <= HEAVY_VALUES:
+            return await self._answered(prepared, context)
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await self._heavy.acquire()
+        except TimeoutError:
+            return failed(Overloaded())
+        try:
+            return await self._answered(prepared, context)
+        finally:
+            self._heavy.release()
+
+    async def _answered(self, prepared: Prepared, context: Context) -> Answer:
         if prepared.operation.type is OperationType.QUERY:
             answer = await self._compiled(prepared, context)
             if answer is not None:
@@ -82,13 +87,11 @@ class Execution:
     async def _compiled(self, prepared: Prepared, context: Context) -> Answer | None:
         """The answer of one statement; None where graphql-core has to answer."""
         operation = prepared.operation
-        variables = operation.variables.coerced(prepared.variables)
-        if not isinstance(variables, VariableValues):
-            return None
-        request = Request(context.caller, variables)
+        request = Request(context.caller, prepared.coerced)
         try:
             plan = await context.plans.find(
                 operation.place,
+                [operation.definition],
                 request,
                 Document(self._schema, operation.fragments),
                 lambda compiler: compiler.query(operation.definition),
@@ -97,6 +100,8 @@ class Execution:
             if not plan.answers:
                 return None
             data = await plan.run(context.services.database.reads, values)
+        except (TooLarge, Overloaded) as error:
+            return failed(error, executed=True)
         except GraphQLError:
             return None
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
@@ -104,18 +109,52 @@ class Execution:
         return Answer(b'{"data":%b}' % (data or b"null"))
 
     async def _executed(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer of graphql-core. Introspection takes long, and stays beside the event loop."""
-        operation = prepared.operation
-        run = partial(
-            execute,
+        """The answer of graphql-core."""
+        if prepared.operation.introspects:
+            return await self._introspected(prepared, context)
+        result = self._executor(prepared, context).execute_operation()
+        return self._formatted(await result if isawaitable(result) else result)
+
+    async def _introspected(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer to what asks about the schema, which takes up to a second, and is the same each time."""
+        place = prepared.operation.place
+        fixed = prepared.cost.is_meta and not prepared.operation.definition.variable_definitions
+        if fixed and (known := self._introspections.get(place)) is not None:
+            return known
+        result = await self.lanes.run(self._executor(prepared, context).execute_operation, quick=False)
+        answer = self._formatted(await result if isawaitable(result) else result)
+        if fixed and len(answer.json) <= LARGEST_KEPT_BYTES:
+            self._introspections[place] = answer
+            if len(self._introspections) > MOST_INTROSPECTIONS:
+                del self._introspections[next(iter(self._introspections))]
+        return answer
+
+    def _formatted(self, result: object) -> Answer:
+        answer = formatted(cast("ExecutionResult", result))
+        if len(answer.json) > self.limits.result_bytes:
+            return failed(TooLarge(len(answer.json), self.limits.result_bytes), executed=True)
+        return answer
+
+    def _executor(self, prepared: Prepared, context: Context) -> ExecutorThrowingOnIncremental:
+        """What executes an operation whose variables are coerced already; `graphql.execute` would do it again."""
+        fragments = dict(prepared.operation.fragments)
+        return ExecutorThrowingOnIncremental(
             self._schema,
-            operation.document,
-            context_value=context,
-            variable_values=dict(prepared.variables),
-            operation_name=_name(operation),
+            fragments,
+            {name: FragmentDetails(definition) for name, definition in fragments.items()},
+            None,
+            context,
+            prepared.operation.definition,
+            prepared.coerced,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
         )
-        result = await asyncio.to_thread(run) if operation.introspects else run()
-        return formatted(await result if isawaitable(result) else result)
+
+    def with_cost(self, answer: Answer, prepared: Prepared) -> bytes:
+        """The answer, with what the operation might have come to, and what any may, in its extensions."""
+        cost = encode({"cost": {"requested": prepared.cost.values, "limit": prepared.cost.limit(self.limits)}})
+        return b'%b,"extensions":%b}' % (answer.json[:-1], cost)
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
@@ -176,11 +215,7 @@ def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
 
 
 def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:
-    return [masked(error).formatted for error in errors]
-
-
-def _refusal(message: str) -> Refusal:
-    return Refusal([{"message": message, "extensions": {"code": "BAD_REQUEST"}}])
+    return [clipped(masked(error)).formatted for error in errors]
 
 
 def _name(operation: Operation) -> str | None:

@@ -36,10 +36,10 @@ from schema.reads.declare import (
     Where,
 )
 from schema.reads.selection import Document, Selecting
+from schema.strawberry_internals import field_definition, origin
 
 Pairs: TypeAlias = render.Pairs
 Shaped: TypeAlias = Callable[..., Select[Any]]
-DEFINITION = "strawberry-definition"  # Strawberry's own key in a GraphQL element's extensions
 TYPE = "$type"  # what an object read for an abstract type is; no response key contains a "$"
 
 
@@ -49,14 +49,13 @@ class NotCompiled(Exception):
 
 def declared(field: GraphQLField) -> Read | None:
     """How a field is read; None for one that Python answers."""
-    definition = field.extensions.get(DEFINITION)
+    definition = field_definition(field)
     return cast("Read | None", definition.metadata.get(READ)) if definition is not None else None
 
 
 def is_read(type_: GraphQLObjectType) -> bool:
     """Whether objects of a type are read by their key."""
-    definition = type_.extensions.get(DEFINITION)
-    return hasattr(definition.origin, TYPE_SOURCE) if definition is not None else False
+    return hasattr(origin(type_), TYPE_SOURCE)
 
 
 CompileConnection: TypeAlias = Callable[["Compiler", Connection, "Site"], ColumnElement[Any]]
@@ -159,7 +158,7 @@ class Compiler:
         self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], arguments: Arguments, where: Where
     ) -> ColumnElement[Any]:
         """An object that is looked up by its type's own key; other types have none to look up, and a row is made."""
-        source = getattr(type_.extensions[DEFINITION].origin, TYPE_SOURCE)
+        source = getattr(origin(type_), TYPE_SOURCE)
         relation = One(source, None, where if isinstance(source, Table) else None)
         return self._one(relation, Site(type_, nodes, None, arguments), typed=not self._whole)
 

@@ -35,9 +35,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value computed from the row of its type."""
+    """A value computed from the row of its type; `weight` is how many usual values it is as large as."""
 
     of: Callable[[Row], ColumnElement[Any]]
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,15 @@ class One(Relation):
 
 @dataclass(frozen=True, slots=True)
 class Many(Relation):
-    """A plain list; `limit` answers how long it may get."""
+    """A plain list; `limit` answers how long it may get, and `usual` how long one without a limit is expected to be."""
 
     order: Callable[[Row], Sequence[ColumnElement[Any]]]
     limit: Callable[[Arguments], int] | None = None
+    usual: Callable[[Arguments], int] = lambda _: 10
+
+    def length(self, arguments: Arguments) -> int:
+        """How many rows to reckon with. Raises `BadArgument`."""
+        return (self.limit or self.usual)(arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,13 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A field that Python answers; `needs` are values of the row that it is given, under names no client can choose."""
+    """A field that Python answers; `needs` are values of the row that it is given, under names no client can choose.
+
+    `weight` is how many usual values it takes as long as.
+    """
 
     needs: Mapping[str, Callable[[Row], ColumnElement[Any]]] = field(default_factory=dict)
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +138,15 @@ class Argument:
     default: Any = strawberry.UNSET
 
 
-def column(of: Column[Any], description: str) -> Any:  # noqa: ANN401  (a field's annotation gives its type)
+def column(of: Column[Any], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401  (a field's annotation gives its type)
     """A column of the type's table."""
     name = of.name
-    return strawberry.field(description=description, metadata={READ: Scalar(lambda row: row.c[name])})
+    return strawberry.field(description=description, metadata={READ: Scalar(lambda row: row.c[name], weight)})
 
 
-def expression(of: Callable[[Row], ColumnElement[Any]], description: str) -> Any:  # noqa: ANN401
+def expression(of: Callable[[Row], ColumnElement[Any]], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401
     """A value that SQL computes from the type's row."""
-    return strawberry.field(description=description, metadata={READ: Scalar(of)})
+    return strawberry.field(description=description, metadata={READ: Scalar(of, weight)})
 
 
 def assembled(description: str) -> Any:  # noqa: ANN401
@@ -175,10 +185,11 @@ def many(  # noqa: PLR0913
     on: On | None = None,
     where: Where | None = None,
     limit: Callable[[Arguments], int] | None = None,
+    usual: Callable[[Arguments], int] = lambda _: 10,
     arguments: Sequence[Argument] = (),
 ) -> Any:  # noqa: ANN401
-    """All the rows that belong to this one."""
-    return _field(Many(source, on, where, order, limit), description, arguments)
+    """All the rows that belong to this one; `usual` is how many to reckon with where there is no limit."""
+    return _field(Many(source, on, where, order, limit, usual), description, arguments)
 
 
 def connection(  # noqa: PLR0913
@@ -199,10 +210,12 @@ def connection(  # noqa: PLR0913
 def computed(
     resolver: Callable[..., Any],
     description: str,
+    *,
+    weight: int,
     **needs: Callable[[Row], ColumnElement[Any]],
 ) -> Any:  # noqa: ANN401
     """A field that `resolver` answers; its parent is a dict with the `needs` under their names behind a "$"."""
-    read = Computed({f"${name}": of for name, of in needs.items()})
+    read = Computed({f"${name}": of for name, of in needs.items()}, weight)
     return strawberry.field(resolver=resolver, description=description, metadata={READ: read})
 
 

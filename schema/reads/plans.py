@@ -3,27 +3,44 @@
 import asyncio
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
-from sqlalchemy import ColumnElement, Text, func, select
+from graphql import GraphQLError
+from sqlalchemy import ColumnElement, LargeBinary, Select, Text, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from schema.lanes import Lanes
+from schema.limits import LIMITS
 from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
 from schema.reads.compiler import Compiler, NotCompiled
-from schema.reads.selection import Document
+from schema.reads.selection import Document, Selecting
 from server.storage.sessions import Sessions
 
 MOST_SHAPES = 32
 MOST_KEPT = 32 * 1024 * 1024  # bytes, by the measured sizes below
-CHARACTER_OF_TEXT = 120  # bytes that a document takes: its nodes refer to all its tokens, and plans refer to its nodes
+CHARACTER_OF_TEXT = 280  # bytes that a dense document takes: its nodes refer to all its tokens, and plans to its nodes
 CHARACTER_OF_SQL = 3
 QUESTION = 500
+QUICK_CHARACTERS = 2_048  # of a selection; compiled in up to 50 ms on the machine that this was measured on
+OVERSIZE: Final = b"\0"
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
 Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
+
+
+class TooLarge(GraphQLError):
+    """A result that is larger than any may be."""
+
+    def __init__(self, size_bytes: int, most_bytes: int) -> None:
+        super().__init__(
+            f"the result has {size_bytes:,} bytes and may have {most_bytes:,}; ask for smaller pages (first) or fewer"
+            " fields",
+            extensions={"code": "TOO_LARGE", "bytes": size_bytes, "limit": most_bytes},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +48,7 @@ class Plan:
     """A statement and how to fill it. `asked` is its key: it serves each request that gives the same answers.
 
     `checks` are values that nothing selected needs, and that must be good all the same. Without a statement the answer
-    is `constant`; without either, graphql-core has to answer.
+    is `constant`; without either, graphql-core has to answer. A result of more than `most_bytes` stays in Postgres.
     """
 
     asked: tuple[tuple[Question, Hashable], ...]
@@ -39,6 +56,7 @@ class Plan:
     fills: tuple[Fill, ...] = ()
     checks: tuple[Fill, ...] = ()
     constant: bytes | None = None
+    most_bytes: int = 0
 
     @property
     def answers(self) -> bool:
@@ -61,8 +79,10 @@ class Plan:
         return [fill(request) for fill in self.fills]
 
     async def run(self, reads: Sessions, values: list[object]) -> bytes | None:
-        """The answer as JSON; None for null."""
+        """The answer as JSON; None for null. Raises `TooLarge`."""
         answer: bytes | None = await reads.value(self.sql, values) if self.sql else self.constant
+        if answer is not None and answer.startswith(OVERSIZE):
+            raise TooLarge(int(answer.removeprefix(OVERSIZE)), self.most_bytes)
         return answer
 
 
@@ -87,23 +107,29 @@ class Place:
 class Plans:
     """The plans of one server, the least recently used places given up first."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: Lanes, most_bytes: int = LIMITS.result_bytes) -> None:
+        self._lanes = lanes
+        self._most_bytes = most_bytes
         self._places: OrderedDict[Place, list[Plan]] = OrderedDict()
         self._size = 0
-        self._compiling = asyncio.Lock()
+        self._compiling: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
-    async def find(self, place: Place, request: Request, document: Document, value: Value) -> Plan:
-        """The plan for a place in a document, compiled when no kept one serves. Raises `BadArgument`.
+    async def find(
+        self, place: Place, nodes: Sequence[Selecting], request: Request, document: Document, value: Value
+    ) -> Plan:
+        """The plan for a place in a document, compiled when no kept one serves.
 
-        Compiling takes milliseconds, and seconds for the longest documents: it is done beside the event loop, and once
-        for all who wait for the same plan.
+        Raises `BadArgument`, and `Overloaded` where too many wait to be compiled. Compiling takes milliseconds, and
+        seconds for the longest documents: it is done beside the event loop, the short ones apart, and once for all who
+        wait for the same plan. `nodes` are what the place selects from.
         """
         plan = self._kept(place, request)
         if plan is None:
-            async with self._compiling:
+            async with self._compiling.setdefault(place, asyncio.Lock()):
                 plan = self._kept(place, request)
                 if plan is None:
-                    plan = await asyncio.to_thread(compile_plan, request, document, value)
+                    quick = _length(nodes, document) <= QUICK_CHARACTERS
+                    plan = await self._lanes.run(compile_plan, request, document, value, self._most_bytes, quick=quick)
                     self._keep(place, plan)
         return plan
 
@@ -126,8 +152,16 @@ class Plans:
             self._size -= oldest.size + sum(plan.size for plan in given_up)
 
 
-def compile_plan(request: Request, document: Document, value: Value) -> Plan:
+def _length(nodes: Sequence[Selecting], document: Document) -> int:
+    """The characters that a selection may be spread over: its own, and those of all fragments."""
+    located = [node.loc for node in (*nodes, *document.fragments.values()) if node.loc is not None]
+    return sum(location.end - location.start for location in located)
+
+
+def compile_plan(request: Request, document: Document, value: Value, most_bytes: int = LIMITS.result_bytes) -> Plan:
     """One statement with one value: the bytes of the JSON that `value` describes, if it is not those bytes itself.
+
+    Of more than `most_bytes` it has the number in their place, behind a zero byte, which no JSON has.
 
     Raises `BadArgument`.
     """
@@ -138,14 +172,26 @@ def compile_plan(request: Request, document: Document, value: Value) -> Plan:
         return Plan(tuple(recorder.asked))
     if isinstance(answer, bytes):
         return Plan(tuple(recorder.asked), constant=answer)
-    compiled = select(func.convert_to(answer.cast(Text), render.word("UTF8"))).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+    compiled = _bounded(answer, most_bytes).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
     sql = str(compiled)
     _refuse_cross_joins(sql)
     names: list[str] = list(compiled.positiontup or ())
     if strange := [name for name in names if name not in recorder.fills]:
         raise TypeError(f"values of ours became binds, write them as literals: {strange} in {sql}")
     checks = [fill for name, fill in recorder.fills.items() if name not in names]
-    return Plan(tuple(recorder.asked), sql, tuple(recorder.fills[name] for name in names), tuple(checks))
+    return Plan(
+        tuple(recorder.asked), sql, tuple(recorder.fills[name] for name in names), tuple(checks), None, most_bytes
+    )
+
+
+def _bounded(answer: ColumnElement[Any], most_bytes: int) -> Select[tuple[bytes]]:
+    """The JSON in UTF-8. OFFSET keeps Postgres from computing it once for each mention."""
+    encoded = select(func.convert_to(answer.cast(Text), render.word("UTF8")).label("json"))
+    whole = encoded.offset(render.number(0)).subquery("result$")
+    size = func.octet_length(whole.c.json)
+    oversize = literal_column(r"'\x00'::bytea", LargeBinary)
+    figure = func.convert_to(size.cast(Text), render.word("UTF8"), type_=LargeBinary)
+    return select(case((size > render.number(most_bytes), oversize.concat(figure)), else_=whole.c.json))
 
 
 def _refuse_cross_joins(sql: str) -> None:

@@ -25,8 +25,11 @@ from schema.reads.arguments import Request
 from schema.reads.compiler import TYPE, declared, is_read
 from schema.reads.context import Context
 from schema.reads.declare import Computed, Lookup, Relation
-from schema.reads.plans import Place, Plan, Value
+from schema.reads.plans import Place, Plan, TooLarge, Value
 from schema.reads.selection import Document
+from schema.strawberry_internals import field_definition
+
+MOST_BYTES_IN_PYTHON = 4 * 1024 * 1024
 
 ResolveInfo: TypeAlias = GraphQLResolveInfo[Context]
 
@@ -79,7 +82,8 @@ def _resolve_key(source: Any, info: ResolveInfo, **_arguments: Any) -> Any:  # n
     """A field of an object that SQL assembled, under its response key; or of one that Python made."""
     if isinstance(source, dict):
         return source[info.path.key]
-    return getattr(source, info.parent_type.fields[info.field_name].extensions["strawberry-definition"].python_name)
+    definition = field_definition(info.parent_type.fields[info.field_name])
+    return getattr(source, definition.python_name) if definition is not None else None
 
 
 async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
@@ -123,10 +127,17 @@ def _of_ref(info: ResolveInfo, type_name: str) -> Value:
 
 
 async def answer(info: ResolveInfo, type_name: str, key: object, value: Value) -> Any:  # noqa: ANN401
-    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`."""
+    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`.
+
+    Raises `TooLarge`: graphql-core goes over all of it on the event loop.
+    """
     plan, request = await _planned(info, type_name, key, value)
     found = await plan.run(info.context.services.database.reads, plan.filled(request))
-    return None if found is None else json.loads(found)
+    if found is None:
+        return None
+    if len(found) > MOST_BYTES_IN_PYTHON:
+        raise TooLarge(len(found), MOST_BYTES_IN_PYTHON)
+    return json.loads(found)
 
 
 async def _planned(info: ResolveInfo, type_name: str, key: object, value: Value) -> tuple[Plan, Request]:
@@ -134,7 +145,8 @@ async def _planned(info: ResolveInfo, type_name: str, key: object, value: Value)
     coerced = variables if isinstance(variables, VariableValues) else VariableValues({}, dict(variables))
     request = Request(info.context.caller, coerced, key)
     document = Document(info.schema, cast("Mapping[str, Any]", info.fragments))
-    return await info.context.plans.find(_place(info.field_nodes, type_name), request, document, value), request
+    place = _place(info.field_nodes, type_name)
+    return await info.context.plans.find(place, info.field_nodes, request, document, value), request
 
 
 def _place(nodes: Sequence[FieldNode], type_name: str) -> Place:

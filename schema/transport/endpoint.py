@@ -12,9 +12,12 @@ from starlette.websockets import WebSocket
 from schema.api import build
 from schema.execution.operations import Execution
 from schema.graphiql.ide import Ide
+from schema.lanes import Lanes
+from schema.limits import LIMITS, Limits
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from schema.transport import graphql_http
+from schema.transport.graphql_http import Answered
 from schema.transport.timing import Timing
 from schema.transport.websocket import Conversation
 from server.assembly import Services
@@ -23,17 +26,21 @@ from server.domain.caller import LOCAL
 PATH: Final = "/graphql"
 OPERATIONS: Final = Path(__file__).parents[2] / "examples" / "operations.graphql"
 TIMING: Final = Timing()
+SMALL_BYTES: Final = 1024 * 1024
+MOST_OUTGOING_BYTES: Final = 96 * 1024 * 1024  # of answers that are not small
 
 
 class Endpoint:
     """What stands at /graphql."""
 
-    def __init__(self, services: Services, ide: Ide, timing: Timing) -> None:
-        self._execution = Execution(build())
+    def __init__(self, services: Services, ide: Ide, timing: Timing, limits: Limits) -> None:
+        lanes = Lanes()
+        self._execution = Execution(build(), lanes, limits)
         self._services = services
-        self._plans = Plans()
+        self._plans = Plans(lanes, limits.result_bytes)
         self._ide = ide
         self._timing = timing
+        self._outgoing_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or converse over one socket."""
@@ -43,7 +50,22 @@ class Endpoint:
             return
         with suppress(ClientDisconnect):
             response = await self._respond(scope, receive)
+            if isinstance(response, Answered) and len(response.body) > SMALL_BYTES:
+                await self._send_large(response, scope, receive, send)
+            else:
+                await response(scope, receive, send)
+
+    async def _send_large(self, response: Answered, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send an answer whose bytes stay until the client has taken them; refuse it where that adds up."""
+        size = len(response.body)
+        if self._outgoing_bytes + size > MOST_OUTGOING_BYTES:
+            await graphql_http.overloaded(response.media_type)(scope, receive, send)
+            return
+        self._outgoing_bytes += size
+        try:
             await response(scope, receive, send)
+        finally:
+            self._outgoing_bytes -= size
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         if scope["method"] in {"GET", "HEAD"} and graphql_http.accepts_html(scope):
@@ -55,8 +77,8 @@ class Endpoint:
         return Context(LOCAL, self._services, self._plans)
 
 
-def routes(services: Services, timing: Timing = TIMING) -> list[BaseRoute]:
+def routes(services: Services, timing: Timing = TIMING, limits: Limits = LIMITS) -> list[BaseRoute]:
     """What serves /graphql and all below it."""
     ide = Ide(endpoint=PATH, assets_path=f"{PATH}/assets", operations=OPERATIONS.read_text(encoding="utf-8"))
-    endpoint = Endpoint(services, ide, timing)
+    endpoint = Endpoint(services, ide, timing, limits)
     return [Route(PATH, endpoint), WebSocketRoute(PATH, endpoint), Mount(f"{PATH}/assets", ide.assets)]

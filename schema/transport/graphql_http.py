@@ -17,8 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.execution.documents import Refusal
-from schema.execution.json_text import NotJson, decode, encode
-from schema.execution.operations import Execution, Prepared, refused
+from schema.execution.json_text import NotJson, TooManyEntries, decode, encode
+from schema.execution.operations import Execution, refused
+from schema.execution.preparation import Prepared
+from schema.lanes import Lanes, Overloaded
 from schema.reads.context import Context
 from schema.transport import negotiation
 from schema.transport.disconnect import unless_gone
@@ -26,17 +28,24 @@ from schema.transport.event_stream import EventStream
 from schema.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accepted
 from schema.transport.timing import Timing
 
-METHODS: Final = "GET, POST"
+METHODS: Final = b"GET, POST"
+COST: Final = b"x-graphql-cost"  # with the value 1 it asks for `extensions.cost`
+SMALL_BYTES: Final = 8 * 1024  # decoded in well under a millisecond
+QUICK_BYTES: Final = 256 * 1024  # decoded in a few
+SLICE_BYTES: Final = 256 * 1024
+RETRY: Final = ((b"retry-after", b"1"),)
 
 
 class HttpError(Exception):
     """A request that is no GraphQL request."""
 
-    def __init__(self, status: HTTPStatus, message: str, allow: str | None = None) -> None:
+    def __init__(
+        self, status: HTTPStatus, message: str, *, code: str | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {"errors": [{"message": message, "extensions": {"code": status.name}}]}
-        self.headers = [(b"allow", allow.encode())] if allow else []
+        self.body = {"errors": [{"message": message, "extensions": {"code": code or status.name}}]}
+        self.headers = headers
 
 
 def accepts_html(scope: Scope) -> bool:
@@ -49,20 +58,27 @@ async def respond(scope: Scope, receive: Receive, execution: Execution, context:
     accepted = negotiation.accepted(_header(scope, b"accept"))
     try:
         _refuse_unacceptable(accepted)
-        prepared = execution.prepare(await _payload(scope, receive))
+        prepared = await execution.prepare(await _payload(scope, receive, execution.lanes))
         _refuse_unsafe(scope["method"], prepared, accepted)
     except HttpError as error:
         return Answered(encode(error.body), error.status, accepted.refusal, error.headers)
     except Refusal as refusal:
-        well_formed = all(error.get("extensions", {}).get("code") != "BAD_REQUEST" for error in refusal.errors)
-        lenient = well_formed and accepted.refusal == JSON
-        status = HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST
-        return Answered(refused(refusal.errors).json, status, accepted.refusal)
+        return _refused(refusal, accepted)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
         return EventStream(execution.answers(prepared, context), timing.comment_every)
     answer = await unless_gone(receive, execution.answer(prepared, context))
     failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
-    return Answered(answer.json, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
+    body = execution.with_cost(answer, prepared) if _header(scope, COST) == "1" else answer.json
+    return Answered(body, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
+
+
+def _refused(refusal: Refusal, accepted: Accepted) -> "Answered":
+    codes = {error.get("extensions", {}).get("code") for error in refusal.errors}
+    body = refused(refusal.errors).json
+    if "OVERLOADED" in codes:
+        return Answered(body, HTTPStatus.SERVICE_UNAVAILABLE, accepted.refusal, RETRY)
+    lenient = "BAD_REQUEST" not in codes and accepted.refusal == JSON
+    return Answered(body, HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST, accepted.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +91,7 @@ class Answered:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it; a large body slice by slice, so that it is known what the client has not taken yet."""
         headers = [
             (b"content-length", b"%d" % len(self.body)),
             (b"content-type", f"{self.media_type}; charset=utf-8".encode()),
@@ -83,18 +99,32 @@ class Answered:
             *self.headers,
         ]
         await send({"type": "http.response.start", "status": int(self.status), "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        last = _last_slice(len(self.body))
+        for start in range(0, last, SLICE_BYTES):
+            part = self.body[start : start + SLICE_BYTES]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": self.body[last:]})
 
 
-async def _payload(scope: Scope, receive: Receive) -> Any:  # noqa: ANN401  (whatever a client sent)
+def overloaded(media_type: str) -> Answered:
+    """What stands in place of an answer that there is no room to send."""
+    return Answered(refused([Overloaded().formatted]).json, HTTPStatus.SERVICE_UNAVAILABLE, media_type, RETRY)
+
+
+def _last_slice(length: int) -> int:
+    """Where the last slice of a body begins."""
+    return max(length - 1, 0) // SLICE_BYTES * SLICE_BYTES
+
+
+async def _payload(scope: Scope, receive: Receive, lanes: Lanes) -> Any:  # noqa: ANN401  (whatever a client sent)
     if scope["method"] == "GET":
-        return _from_query(_parameters(scope))
+        return await _from_query(_parameters(scope), lanes)
     if scope["method"] != "POST":
-        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "GraphQL is asked by GET or POST", METHODS)
+        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "GraphQL is asked by GET or POST", headers=[(b"allow", METHODS)])
     if not _is_json(_header(scope, b"content-type")):
         message = f"the request's Content-Type must be {JSON} in UTF-8"
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
-    return _decoded(await _body(receive), "the request's body")
+    return await _decoded(await _body(receive), "the request's body", lanes)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -124,20 +154,29 @@ def _parameters(scope: Scope) -> QueryParams:
     return QueryParams(scope["query_string"])
 
 
-def _from_query(parameters: QueryParams) -> dict[str, Any]:
+async def _from_query(parameters: QueryParams, lanes: Lanes) -> dict[str, Any]:
     """The parameters in the address; one that is empty is as good as left out."""
     found: dict[str, Any] = {name: value for name, value in parameters.items() if value}
     for name in ("variables", "extensions"):
         if name in found:
-            found[name] = _decoded(found[name], name)
+            found[name] = await _decoded(found[name], name, lanes)
     return found
 
 
-def _decoded(text: str | bytes, what: str) -> Any:  # noqa: ANN401
+async def _decoded(text: str | bytes, what: str, lanes: Lanes) -> Any:  # noqa: ANN401
+    """The value of a JSON text; of a large one beside the event loop."""
     try:
-        return decode(text)
+        if len(text) <= SMALL_BYTES:
+            return decode(text)
+        return await lanes.run(decode, text, quick=len(text) <= QUICK_BYTES)
+    except TooManyEntries as error:
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        raise HttpError(status, f"{what} {error}", code="TOO_LARGE") from None
     except NotJson:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{what} is not valid JSON in UTF-8") from None
+    except Overloaded as error:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        raise HttpError(status, error.message, code="OVERLOADED", headers=RETRY) from None
 
 
 def _refuse_unacceptable(accepted: Accepted) -> None:
@@ -148,7 +187,9 @@ def _refuse_unacceptable(accepted: Accepted) -> None:
 def _refuse_unsafe(method: str, prepared: Prepared, accepted: Accepted) -> None:
     kind = prepared.operation.type
     if method == "GET" and kind is OperationType.MUTATION:
-        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "a mutation can't be asked by GET", "POST")
+        raise HttpError(
+            HTTPStatus.METHOD_NOT_ALLOWED, "a mutation can't be asked by GET", headers=[(b"allow", b"POST")]
+        )
     if kind is OperationType.SUBSCRIPTION and not accepted.stream:
         message = f"a subscription needs a WebSocket, or Accept: {EVENT_STREAM}"
         raise HttpError(HTTPStatus.BAD_REQUEST, message)

@@ -133,7 +133,7 @@ class Conversation:
     async def _tell(self, stream: str, payload: dict[str, Any]) -> Sequence[GraphQLFormattedError]:
         """Tell the answers, and return the errors that ended them."""
         try:
-            prepared = self._execution.prepare(payload)
+            prepared = await self._execution.prepare(payload)
         except Refusal as refusal:
             return refusal.errors
         async with aclosing(self._execution.answers(prepared, self._context)) as answers:

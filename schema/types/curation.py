@@ -39,6 +39,7 @@ LABELS = Order("labels", CREATED, descending=True)
 TRAINING_SHEETS = Order("training_sheets", CREATED, descending=True)
 PAIRS = Order("pairs", CREATED)
 JOBS = Order("jobs", CREATED, descending=True)
+USUAL_TURNS = 4
 ID = "Opaque and globally unique."
 CREATED_AT = "When it was stored."
 
@@ -122,7 +123,7 @@ class CanonicalLabel(Node):
     )
     item_ref: str = column(tables.canonical_labels.c.item_ref, "The item of the sheet that is labelled.")
     label_type: str = column(tables.canonical_labels.c.label_type, "What kind of label it is.")
-    label_data: JSON = column(tables.canonical_labels.c.label_data, "The label itself.")
+    label_data: JSON = column(tables.canonical_labels.c.label_data, "The label itself.", weight=4)
     version: int = column(tables.canonical_labels.c.version, "1, 2, 3 … for one item and type.")
     allowed_uses: list[DataUse] = column(
         tables.canonical_labels.c.allowed_uses, "What governance allows; a pair with this label can't be allowed more."
@@ -160,7 +161,7 @@ class ChatMessage:
     """A message."""
 
     role: str = expression(_spoken("role"), "Who speaks: system, user or assistant.")
-    content: str = expression(_spoken("content"), "What is said.")
+    content: str = expression(_spoken("content"), "What is said.", weight=4)
 
 
 def _verdict(pair: Row) -> ColumnElement[str]:
@@ -183,7 +184,10 @@ class QaPair(Node):
     )
     item_ref: str | None = column(tables.qa_pairs.c.item_ref, "The item of the sheet that the pair was made from.")
     messages: list[ChatMessage] = many(
-        _messages, "The conversation; the last assistant turn is the answer. It never changes.", order=_in_place
+        _messages,
+        "The conversation; the last assistant turn is the answer. It never changes.",
+        order=_in_place,
+        usual=lambda _: USUAL_TURNS,
     )
     status: PairStatus = column(tables.qa_pairs.c.status, "What experts said of it.")
     allowed_uses: list[DataUse] = column(tables.qa_pairs.c.allowed_uses, "What governance allows.")
@@ -240,6 +244,7 @@ class TrainingSheet(Node):
     eligibility: EligibilityReport = computed(
         eligibility,
         "What the gates and the split would make of its pairs, if a job were created now.",
+        weight=50,
         id=lambda row: row.c.id,
     )
     training_jobs: object = jobs_of(

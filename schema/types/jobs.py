@@ -26,7 +26,7 @@ from schema.types.curation import CREATED_AT, ID, QaPair, TrainingSheet
 from schema.types.enums import DataSplit, JobAction, JobStatus, TrainerKind, Verdict
 from schema.types.events import EVENTS, TYPES, TrainingJobEvent, of_types
 from schema.types.exclusions import ExclusionCount
-from schema.types.metrics import SERIES_ARGUMENTS, MetricSeries, TrainingJobMetrics, by_key, series
+from schema.types.metrics import SERIES_ARGUMENTS, MetricSeries, TrainingJobMetrics, by_key, series, usual_series
 from schema.types.pages import BOTH_WAYS, FORWARD, Connection, Node
 from schema.types.scalars import JSON
 from server.domain.status import CANCELLABLE, TERMINAL
@@ -35,6 +35,7 @@ from server.storage import tables
 JOB = tables.training_jobs.c
 LINEAGE = tables.training_job_lineage.c
 FROZEN = tables.training_job_pairs.c
+USUAL_IDS = 50  # of a job; it may have 100,000
 LINEAGE_PAIRS = Order("lineage_pairs", ("position",))
 
 
@@ -118,10 +119,14 @@ class TrainingJobLineage:
     model_name: str = column(LINEAGE.model_name, "The model.")
     model_version: str | None = column(LINEAGE.model_version, "Its version in the registry, once registered.")
     qa_pair_ids: list[strawberry.ID] = expression(
-        _frozen_ids("qa_pair_id"), "Exactly the pairs that were exported, in file order: train, then validation."
+        _frozen_ids("qa_pair_id"),
+        "Exactly the pairs that were exported, in file order: train, then validation.",
+        weight=USUAL_IDS,
     )
     canonical_label_ids: list[strawberry.ID] = expression(
-        _frozen_ids("canonical_label_id", distinct=True), "The labels behind those pairs, in order of first use."
+        _frozen_ids("canonical_label_id", distinct=True),
+        "The labels behind those pairs, in order of first use.",
+        weight=USUAL_IDS,
     )
     pairs: Connection[LineagePair] = connection(
         tables.training_job_pairs,
@@ -207,7 +212,11 @@ class TrainingJob(Node):
         on=lambda job, latest: latest.c.job_id == job.c.id,
     )
     metric_history: list[MetricSeries] = many(
-        series, "The series by step, in alphabetical order of their keys.", order=by_key, arguments=SERIES_ARGUMENTS
+        series,
+        "The series by step, in alphabetical order of their keys.",
+        order=by_key,
+        usual=usual_series,
+        arguments=SERIES_ARGUMENTS,
     )
     events: Connection[TrainingJobEvent] = connection(
         tables.training_job_events,

@@ -6,7 +6,7 @@ import strawberry
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from schema.reads.arguments import BadArgument
+from schema.reads.arguments import Arguments, BadArgument
 from schema.reads.declare import Argument, Row, Scope, column, expression
 from schema.reads.render import number, timestamp
 from schema.types.scalars import JSON, BigInt
@@ -14,6 +14,8 @@ from server.storage import tables
 
 FEWEST_POINTS, MOST_POINTS = 2, 10_000
 DEFAULT_POINTS = 500
+USUAL_KEYS = 8
+POINTS_AS_ONE = 20  # numbers in a list are shorter than values with names
 ENDS_ALONE = 3  # with so few points there is no room for extremes
 LATEST = tables.training_job_metrics.c
 POINTS = tables.training_job_metric_points
@@ -97,6 +99,13 @@ def series(scope: Scope) -> FromClause:
         .group_by(kept.c.key)
         .subquery(scope.name())
     )
+
+
+def usual_series(arguments: Arguments) -> int:
+    """How many series a job has, each counted as often as its points are as many as usual objects have values."""
+    keys = arguments.shape(lambda asked: USUAL_KEYS if asked is None else min(len(set(asked)), USUAL_KEYS), "keys")
+    points: int = arguments.shape(_points, "maxPoints")
+    return int(keys) * max(points // POINTS_AS_ONE, 1)
 
 
 def by_key(row: Row) -> list[ColumnElement[str]]:

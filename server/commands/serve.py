@@ -14,11 +14,12 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from schema.limits import Limits
 from schema.transport.endpoint import routes
 from server import logs
 from server.app import create_app
 from server.assembly import Services, open_services
-from server.commands import database, listener, running, stopping
+from server.commands import database, listener, memory, running, stopping
 from server.reconciler import poller
 from server.registry.mlflow import prepare_environment
 from server.settings import Settings
@@ -31,12 +32,14 @@ from server.web.protocols import LimitedConfig
 GRACE_SECONDS: Final = 3  # for requests that are under way
 KEEP_ALIVE_SECONDS: Final = 60  # longer than clients keep an idle connection, so that they are who closes it
 OTHER_FILES: Final = 500  # open at once: databases, libraries, trainings
+SWITCH_SECONDS: Final = 0.0005  # how long a thread that computes may hold up the event loop; Python has 0.005
 
 log = structlog.get_logger(__name__)
 
 
 def run(settings: Settings, _options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    memory.give_back()
     logs.configure(settings)
     prepare_environment()
     return running.run(_serve(settings))
@@ -54,7 +57,7 @@ async def open_app(settings: Settings, ending: asyncio.Event) -> AsyncIterator[A
         poller.running(services.reconciler, services.bus) as polling,
     ):
         yield create_app(
-            routes(services),
+            routes(services, limits=Limits(cost=settings.max_cost, result_bytes=settings.max_answer)),
             ready=_readiness(services, polling),
             hosts=listener.names(settings),
             allowed_origins=settings.allowed_origins,
@@ -83,6 +86,7 @@ async def _serve(settings: Settings) -> int:
     with listener.listen(settings) as accepting, stopping.on_signals() as stop:
         ending = asyncio.Event()
         async with open_app(settings, ending) as app:
+            sys.setswitchinterval(SWITCH_SECONDS)
             gc.freeze()  # what is there now stays: no collection need look at it again
             stop.server = _Server(_configuration(app, settings), ending)
             await stop.server.serve(sockets=[accepting])

@@ -10,10 +10,13 @@ import asyncpg
 from graphql import GraphQLSchema
 
 from schema.execution.documents import Refusal
+from schema.limits import Limits
 from tests.differential.compare import Difference, difference
 from tests.differential.operations import Document, Request, sdl
 from tests.oracle.oracle import Oracle
 from tests.schema.conftest import Api, opened
+
+NONE = Limits(cost=10**12, cost_in_python=10**12)  # what is drawn may ask for much; the oracle has no limits
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Sides:
         """What the product answers."""
         payload = {"query": text, "variables": dict(request.variables), "operationName": request.operation_name}
         try:
-            prepared = self.api.execution.prepare(payload)
+            prepared = await self.api.execution.prepare(payload)
         except Refusal as refusal:
             return {"errors": refusal.errors}
         answer = await self.api.execution.answer(prepared, self.api.context)
@@ -46,7 +49,7 @@ class Sides:
 @asynccontextmanager
 async def both(schema: GraphQLSchema, url: str) -> AsyncIterator[Sides]:
     """Both sides over the database at an address."""
-    async with opened(schema, url) as api, asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
+    async with opened(schema, url, limits=NONE) as api, asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
         yield Sides(api, Oracle(sdl(), pool))
 
 

@@ -46,6 +46,30 @@ async def test_it_answers_and_ends_in_order() -> None:
         assert {line["level"] for line in lines} <= {"info", "debug"}
 
 
+async def test_its_settings_bound_what_a_request_may_ask_for() -> None:
+    async with program(max_cost="1000", max_answer="65536") as server:
+        await server.start()
+        async with httpx.AsyncClient(base_url=f"http://{server.authority}", trust_env=False) as http:
+            fields = " ".join(f"{letter}: id" for letter in "abcdefghij")
+            many = await http.post(
+                "/graphql", json={"query": f"{{ trainingJobs(first: 100) {{ nodes {{ {fields} }} }} }}"}
+            )
+            few = await http.post(
+                "/graphql", json={"query": "{ sheets { totalCount } }"}, headers={"X-GraphQL-Cost": "1"}
+            )
+    [error] = many.json()["errors"]
+    assert error["extensions"] == {
+        "code": "TOO_COMPLEX",
+        "cost": 1_101,
+        "limit": 1_000,
+        "field": "trainingJobs.nodes.a",
+    }
+    assert few.json() == {
+        "data": {"sheets": {"totalCount": 0}},
+        "extensions": {"cost": {"requested": 2, "limit": 1_000}},
+    }
+
+
 async def test_it_ends_within_ten_seconds_whoever_still_listens() -> None:
     async with program() as server:
         await server.start()

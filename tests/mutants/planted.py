@@ -181,12 +181,8 @@ MUTANTS: Final = (
     Mutant(
         "variable: null where its default should stand",
         VARIABLES,
-        "get_variable_values(self._schema, self._definitions, dict(given))",
-        "get_variable_values(\n"
-        "                    self._schema,\n"
-        "                    self._definitions,\n"
-        "                    {one.variable.name.value: None for one in self._definitions} | dict(given),\n"
-        "                )",
+        "            dict(given),\n",
+        "            {one.variable.name.value: None for one in self._definitions} | dict(given),\n",
     ),
     Mutant(
         "variable: nothing where a text's default should stand",

@@ -15,6 +15,8 @@ from graphql import GraphQLSchema
 from schema.api import build
 from schema.execution.documents import Refusal
 from schema.execution.operations import Answer, Execution, refused
+from schema.lanes import Lanes
+from schema.limits import LIMITS, Limits
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from server.assembly import Services
@@ -40,10 +42,10 @@ def read(answer: Answer) -> dict[str, Any]:
 class Api:
     """The schema over one database, with the statements that its reads execute."""
 
-    def __init__(self, schema: GraphQLSchema, database: Database, url: str) -> None:
-        self.execution = Execution(schema)
+    def __init__(self, schema: GraphQLSchema, database: Database, url: str, limits: Limits = LIMITS) -> None:
+        self.execution = Execution(schema, Lanes(), limits)
         self.database = database
-        self.plans = Plans()
+        self.plans = Plans(self.execution.lanes)
         self.logged: list[LoggedQuery] = []
         self.bus = Bus(url)  # hears nothing by itself: a test tells its watches
         services = SimpleNamespace(
@@ -63,7 +65,7 @@ class Api:
     async def execute(self, query: str, **variables: object) -> dict[str, Any]:
         """The answer of an operation, as clients get it."""
         try:
-            prepared = self.execution.prepare({"query": query, "variables": variables})
+            prepared = await self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return read(refused(refusal.errors))
         answer = await self.execution.answer(prepared, self.context)
@@ -72,7 +74,10 @@ class Api:
 
     async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
         """All answers of a subscription that ends by itself."""
-        prepared = self.execution.prepare({"query": query, "variables": variables})
+        try:
+            prepared = await self.execution.prepare({"query": query, "variables": variables})
+        except Refusal as refusal:
+            return [read(refused(refusal.errors))]
         answers = [read(answer) async for answer in self.execution.answers(prepared, self.context)]
         await asyncio.sleep(0)  # the same
         return answers
@@ -91,10 +96,12 @@ class Api:
 
 
 @asynccontextmanager
-async def opened(schema: GraphQLSchema, url: str, statement_timeout: float = 10.0) -> AsyncIterator[Api]:
+async def opened(
+    schema: GraphQLSchema, url: str, statement_timeout: float = 10.0, limits: Limits = LIMITS
+) -> AsyncIterator[Api]:
     """The API over the database at an address."""
     async with connect(url, connections=2 * READING, statement_timeout=statement_timeout) as database:
-        api = Api(schema, database, url)
+        api = Api(schema, database, url, limits)
         async with AsyncExitStack() as held:
             for _ in range(READING):
                 connection = await held.enter_async_context(database.reads.session())

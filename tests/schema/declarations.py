@@ -29,8 +29,10 @@ from strawberry.types.field import StrawberryField
 
 from schema.api import build
 from schema.reads.arguments import Arguments, Recorder, Request
-from schema.reads.compiler import DEFINITION, declared
+from schema.reads.compiler import declared
 from schema.reads.declare import TYPE_SOURCE, Connection, Relation, Scalar, Scope, Source
+from schema.strawberry_internals import field_definition
+from schema.strawberry_internals import origin as origin_of
 from server.domain.caller import LOCAL
 
 
@@ -45,7 +47,9 @@ class Field(NamedTuple):
 
     @property
     def strawberry(self) -> StrawberryField:
-        return cast("StrawberryField", self.definition.extensions[DEFINITION])
+        found = field_definition(self.definition)
+        assert found is not None
+        return found
 
     @property
     def required(self) -> bool:
@@ -70,7 +74,7 @@ def sources() -> dict[str, set[Source]]:
     """Where the objects of each type are read from."""
     found: dict[str, set[Source]] = defaultdict(set)
     for field in FIELDS:
-        own: Source | None = getattr(field.type.extensions[DEFINITION].origin, TYPE_SOURCE, None)
+        own: Source | None = getattr(origin_of(field.type), TYPE_SOURCE, None)
         if own is not None:
             found[field.type.name].add(own)
         read = declared(field.definition)

@@ -1,184 +1,169 @@
-"""What a document may ask for: useful ones pass, and no refusal takes long, whatever a document is made of."""
+"""What an operation may come to is known, and refused, before anything is read; useful operations pass."""
 
-import time
-from pathlib import Path
+from typing import Any
 
 import pytest
 from graphql import GraphQLSchema, get_introspection_query
+from graphql.execution.values import VariableValues
 
-from schema.execution.cost import DEEPEST, MOST_TOKENS
+from schema.execution import cost as cost_module
+from schema.execution.cost import Cost
 from schema.execution.documents import Documents, Refusal
+from schema.execution.operations import Execution
+from schema.lanes import Lanes
+from schema.limits import LIMITS
 from tests.schema.conftest import Api
+from tests.schema.execution.test_document_limits import OPERATIONS
 
-OPERATIONS = Path(__file__).parents[3] / "examples" / "operations.graphql"
-SOON = 2.0  # seconds of this process: several times what each takes, and nothing beside what doubling would
-
-
-def refusal(schema: GraphQLSchema, text: str) -> tuple[object, str] | None:
-    """Code and message with which a new document is refused; None when it is not. It never takes long."""
-    found: tuple[object, str] | None = None
-    begun = time.process_time()
-    try:
-        Documents(schema).operation(text, None)
-    except Refusal as refused:
-        [error, *_] = refused.errors
-        found = error.get("extensions", {}).get("code"), error["message"]
-    assert time.process_time() - begun < SOON
-    return found
+AROUND = """query($n:Int){trainingSheets(first:1){nodes{qaPairs(first:100){nodes{trainingSheet{qaPairs(first:100){nodes{
+  trainingSheet{qaPairs(first:$n){nodes{a:messages{content} b:messages{content} c:messages{content}}}}}}}}}}}}"""
 
 
-def chain(length: int, spreads: int, field: str = "", end: str = "__typename") -> str:
-    """Fragments, each of which spreads the next some times."""
-    links = (f"fragment F{n} on Query {{ {field} {f'...F{n + 1} ' * spreads} }}" for n in range(length))
-    return "{ ...F0 } " + " ".join(links) + f" fragment F{length} on Query {{ {end} }}"
+async def cost(schema: GraphQLSchema, text: str, name: str | None = None, **variables: object) -> Cost:
+    operation = await Documents(schema, Lanes()).operation(text, name)
+    coerced = operation.variables.coerced(variables)
+    assert isinstance(coerced, VariableValues)
+    return operation.costs.compute(coerced)
 
 
-@pytest.mark.parametrize("deep", [False, True])
-def test_the_introspection_of_tools_passes(schema: GraphQLSchema, deep: bool) -> None:  # noqa: FBT001
-    query = get_introspection_query(
-        specified_by_url=deep,
-        directive_is_repeatable=deep,
-        schema_description=deep,
-        input_value_deprecation=deep,
-    )
-    assert refusal(schema, query) is None
+async def refusal(schema: GraphQLSchema, text: str, **variables: object) -> Any:  # noqa: ANN401
+    with pytest.raises(Refusal) as refused:
+        await Execution(schema, Lanes()).prepare({"query": text, "variables": variables})
+    [error] = refused.value.errors
+    return error
 
 
-def test_each_example_passes(schema: GraphQLSchema) -> None:
-    text = OPERATIONS.read_text(encoding="utf-8")
-    documents = Documents(schema)
-    names = [line.split("(")[0].split()[1] for line in text.splitlines() if line.startswith(("query", "mut", "sub"))]
-    assert len(names) == 13
-    assert [documents.operation(text, name).definition.name.value for name in names] == names  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("{__typename}", 1),
+        ("{a:__typename b:__typename}", 2),
+        ('{trainingJob(id:"x"){id}}', 2),
+        ('{trainingJob(id:"x"){id ...F ... on Node{id}}} fragment F on TrainingJob{id}', 2),
+        ('{a:trainingJob(id:"x"){id} b:trainingJob(id:"x"){id}}', 4),
+        ("{trainingJobs{totalCount}}", 2),
+        ("{trainingJobs{nodes{id}}}", 1 + 20 * 2),
+        ("{trainingJobs{nodes{id} edges{cursor node{id}} pageInfo{endCursor}}}", 1 + 20 * 2 + 20 * 4 + 2),
+        ("{trainingJobs(first:3){nodes{id}}}", 1 + 3 * 2),
+        ("{trainingJobs(last:3){nodes{id}}}", 1 + 3 * 2),
+        ("{trainingJobs(first:5000){nodes{id}}}", 1 + 100 * 2),
+        ("{trainingJobs(first:0){nodes{id}}}", 1),
+        ("{trainingJobs(first:3){nodes{events(first:4){nodes{id sequence}}}}}", 1 + 3 * (1 + 1 + 4 * 3)),
+        ('{modelLineage(modelName:"m"){jobId}}', 100 * 2),
+        ('{qaPair(id:"x"){messages{role content}}}', 1 + 4 * (1 + 1 + 4)),
+        ('{trainingJob(id:"x"){metricHistory{key steps}}}', 1 + 8 * 25 * 3),
+        ('{trainingJob(id:"x"){metricHistory(keys:["a","a"],maxPoints:40){key steps}}}', 1 + 1 * 2 * 3),
+        ('{node(id:"x"){id ... on TrainingJob{status lineage{jobId}} ... on Sheet{name}}}', 1 + 1 + 1 + 2),
+    ],
+)
+async def test_rows_are_multiplied_down_the_tree(schema: GraphQLSchema, text: str, values: int) -> None:
+    assert (await cost(schema, text)).values == values
 
 
-def nested(levels: int) -> str:
-    """A document of so many levels: the last is a field without fields of its own."""
-    between = levels - 3
-    jobs = "{ trainingJobs(first: 1) { nodes { "
-    return jobs + "lineage { job { " * (between // 2) + "__typename" + " } }" * (between // 2) + " } } }"
+async def test_the_values_of_variables_count_and_what_was_computed_is_kept(
+    schema: GraphQLSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """query($n:Int $yes:Boolean=true $by:String){
+      trainingJobs(first:$n filter:{createdBy:$by}){nodes{id status @include(if:$yes)}}}"""
+    execution = Execution(schema, Lanes())
+    walks: list[object] = []
+    walk = cost_module._Walk
+
+    def walking(*arguments: Any) -> object:  # noqa: ANN401
+        walks.append(arguments)
+        return walk(*arguments)
+
+    monkeypatch.setattr(cost_module, "_Walk", walking)
+    found = [
+        (await execution.prepare({"query": text, "variables": variables})).cost.values
+        for variables in (
+            {},
+            {"n": 3},
+            {"n": 3, "by": "ben"},
+            {"n": 3, "by": "anna"},
+            {"n": 3, "yes": False},
+            {"n": 3, "yes": True},
+            {"n": 50},
+            {"n": 3},
+        )
+    ]
+    assert found == [1 + 20 * 3, 1 + 3 * 3, 1 + 3 * 3, 1 + 3 * 3, 1 + 3 * 2, 1 + 3 * 3, 1 + 50 * 3, 1 + 3 * 3]
+    assert len(walks) == 4
 
 
-def test_a_document_may_be_24_levels_deep(schema: GraphQLSchema) -> None:
-    assert DEEPEST == 24
-    assert refusal(schema, nested(23)) is None
-    assert refusal(schema, nested(23).replace("__typename", "metrics { __typename }")) is None
-    found = refusal(schema, nested(25))
-    assert found is not None
-    assert found[0] == "TOO_COMPLEX"
-    assert "more than 24 levels deep" in found[1]
+async def test_an_argument_that_is_no_good_is_not_taken_for_a_small_page(schema: GraphQLSchema) -> None:
+    text = "query($n:Int){trainingJobs(first:$n){nodes{id}}}"
+    execution = Execution(schema, Lanes())
+    found = [
+        (await execution.prepare({"query": text, "variables": {"n": n}})).cost.values for n in (-1, 10, -1, None, 100)
+    ]
+    assert found == [0, 21, 0, 41, 201]
 
 
-def test_levels_are_counted_through_fragments_which_are_none_themselves(schema: GraphQLSchema) -> None:
-    half = "fragment Half on TrainingJob { " + "lineage { job { " * 5 + "%s" + " } }" * 5 + " }"
-    start = "{ trainingJobs(first: 1) { nodes { ... on Node { ... on TrainingJob { ...Half } } } } } "
-    whole = start + half % "...Rest" + half.replace("Half", "Rest") % "%s"
-    assert refusal(schema, whole % "__typename") is None
-    found = refusal(schema, whole % "metrics { trainLoss }")
-    assert found is None
-    found = refusal(schema, whole % "events { nodes { id } }")
-    assert found is not None
-    assert found[0] == "TOO_COMPLEX"
+async def test_what_is_too_much_is_refused_with_what_costs_most(schema: GraphQLSchema) -> None:
+    assert (await cost(schema, AROUND, n=1)).values > LIMITS.cost / 5
+    error = await refusal(schema, AROUND, n=10)
+    wanted = (await cost(schema, AROUND, n=10)).values
+    assert wanted > 6_000_000
+    place = "trainingSheets.nodes.qaPairs.nodes.trainingSheet.qaPairs.nodes.trainingSheet.qaPairs.nodes.a.content"
+    assert error == {
+        "message": f"the operation asks for up to {wanted:,} values and may ask for 500,000; what costs most is"
+        f" {place}: ask for smaller pages (first) or fewer fields there",
+        "extensions": {"code": "TOO_COMPLEX", "cost": wanted, "limit": 500_000, "field": place},
+    }
 
 
-def test_a_document_may_ask_for_5000_fields_wherever_its_fragments_are_spread(schema: GraphQLSchema) -> None:
-    fields = " ".join(f"a{number}: id" for number in range(197))
-
-    def with_fields(hundreds: int) -> str:
-        """Two hundred fields, so many times: the list, its nodes, the spread and what is in it."""
-        lists = " ".join(f"b{number}: trainingJobs {{ nodes {{ ...F }} }}" for number in range(hundreds // 2))
-        return f"{{ {lists} }} fragment F on TrainingJob {{ {fields} }}"
-
-    assert refusal(schema, with_fields(50)) is None
-    found = refusal(schema, with_fields(52))
-    assert found is not None
-    assert found[0] == "TOO_COMPLEX"
-    assert "more than 5000 fields" in found[1]
-
-
-def test_a_document_may_ask_for_500_objects_and_lists(schema: GraphQLSchema) -> None:
-    def with_places(count: int) -> str:
-        """Each list and its nodes are two."""
-        lists = " ".join(f"a{number}: trainingJobs {{ nodes {{ id }} }}" for number in range(count // 2))
-        return f"{{ {lists} {'trainingJob(id: 1) { id }' * (count % 2)} }}"
-
-    assert refusal(schema, with_places(500)) is None
-    found = refusal(schema, with_places(501))
-    assert found == ("TOO_COMPLEX", "the document asks for more than 500 objects and lists; ask for less at once")
-
-
-def test_a_text_may_have_15000_tokens(schema: GraphQLSchema) -> None:
-    assert MOST_TOKENS == 15_000
-
-    def with_tokens(count: int) -> str:
-        return "{ trainingJobs(filter: { status: [" + "PENDING " * (count - 14) + "] }) { totalCount } }"
-
-    assert refusal(schema, with_tokens(14_990)) is None
-    found = refusal(schema, with_tokens(15_010))
-    assert found is not None
-    assert found[1].startswith("Syntax Error: Document contains more than 15000 tokens")
-
-
-LOUD = {
-    "spreads that double": chain(60, 2),
-    "spreads that double, with fields": chain(60, 2, "a: node(id: 1) { id }"),
-    "spreads a hundred times each": chain(20, 100),
-    "one field in many fragments": "{ "
-    + " ".join(f"...F{number}" for number in range(100))
-    + " } "
-    + " ".join(f"fragment F{number} on Query {{ node(id: 1) {{ id }} }}" for number in range(100)),
-}
-BOMBS = {
-    "fields that double": chain(30, 2, end="trainingJobs { " * 10 + "__typename" + " }" * 10),
-    "a long chain": chain(1_500, 1),
-    "a long chain with fields": chain(800, 1, "a: node(id: 1) { id }"),
-    "a long chain of nobody": "{ __typename } " + chain(1_000, 1).removeprefix("{ ...F0 } "),
-    "a field again and again": "{ trainingJobs { nodes { " + "id " * 4_900 + "} } }",
-    "a field with fields again and again": "{ trainingJobs { nodes { " + "lineage { jobId } " * 2_400 + "} } }",
-    "lists again and again": "{ " + "trainingJobs { nodes { id } } " * 1_600 + "}",
-    "fields below fields again and again": "{ " + ("trainingJobs { " + "nodes { id } " * 70 + "} ") * 30 + "}",
-    "many fragments in one place": "{ trainingJobs { nodes { "
-    + " ".join(f"...F{number}" for number in range(600))
-    + " } } } "
-    + " ".join(f"fragment F{number} on TrainingJob {{ id modelName }}" for number in range(600)),
-    "many inline fragments": "{ trainingJobs { nodes { " + "... on TrainingJob { id status } " * 1_600 + "} } }",
-    "many operations": " ".join(f"query Q{number} {{ __typename }}" for number in range(2_000)),
-    "many operations of one fragment": chain(40, 2).removeprefix("{ ...F0 } ")
-    + " ".join(f"query Q{number} {{ ...F0 }}" for number in range(500)),
-    "a circle": "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }",
-    "a circle on itself": "{ ...A } fragment A on Query { ...A ...A __typename ...A }",
-    "a circle through fields": "{ trainingJobs { nodes { ...A } } } "
-    "fragment A on TrainingJob { lineage { job { ...A } } }",
-    "a large circle": "{ ...F0 } "
-    + " ".join(f"fragment F{number} on Query {{ ...F{(number + 1) % 500} }}" for number in range(500)),
-    "spreads of nothing": "{ " + " ".join(f"...F{number}" for number in range(4_000)) + " }",
-    "braces": "{ a " * 7_000 + "}" * 7_000,
-    "open braces": "{ a " * 7_000,
-    "open brackets": "{ trainingJobs(first: " + "[" * 14_000,
-    "brackets": "{ trainingJobs(first: " + "[" * 6_000 + "]" * 6_000 + ") { totalCount } }",
-    "objects": "{ trainingJobs(filter: " + "{ a: " * 3_000 + "1" + " }" * 3_000 + ") { totalCount } }",
-    "inline fragments in inline fragments": "{ " + "... { " * 3_000 + "__typename" + " }" * 3_000 + " }",
-    "types of types": "{ __schema { types { " + "fields { type { " * 8 + "name" + " } }" * 8 + " } } }",
-    "variables of nothing": "query (" + " ".join(f"$v{number}: Int" for number in range(3_000)) + ") { __typename }",
-    "arguments of nothing": "{ trainingJobs("
-    + " ".join(f"a{number}: 1" for number in range(3_000))
-    + ") { totalCount } }",
-    "directives": "{ __typename " + "@skip(if: false) " * 2_000 + "}",
-}
-
-
-@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in BOMBS.items()])
-def test_a_document_made_to_hurt_is_refused_at_once(schema: GraphQLSchema, text: str) -> None:
-    found = refusal(schema, text)
-    assert found is not None
-    assert "recursion" not in found[1]
-
-
-@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in LOUD.items()])
 @pytest.mark.database
-async def test_a_document_that_only_looks_large_is_answered_at_once(api: Api, text: str) -> None:
-    """What it opens over and over is one field in one place."""
-    begun = time.process_time()
-    data = await api.ask(text)
-    assert time.process_time() - begun < SOON
-    assert len(data) <= 2
+async def test_nothing_is_read_for_what_is_too_much(api: Api) -> None:
+    [(code, _)] = await api.refusals(AROUND, n=10)
+    assert code == "TOO_COMPLEX"
+    assert api.statements == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{baseModels{name} trainingJobs(first:100){nodes{events(first:100){nodes{id}}}}}",
+        """{trainingSheets(first:100){nodes{
+          a:eligibility{totalPairs} b:eligibility{totalPairs} c:eligibility{totalPairs} d:eligibility{totalPairs}}}}""",
+        "{__schema{queryType{name}} trainingJobs(first:100){nodes{events(first:100){nodes{id}}}}}",
+        """mutation{pollTrainingJob(jobId:"x"){... on TrainingJob{
+          trainingSheet{qaPairs(first:100){nodes{trainingJobs(first:100){nodes{id}}}}}}}}""",
+    ],
+)
+async def test_what_python_completes_field_by_field_has_a_lower_limit(schema: GraphQLSchema, text: str) -> None:
+    wanted = (await cost(schema, text)).values
+    assert LIMITS.cost_in_python < wanted < LIMITS.cost
+    extensions = (await refusal(schema, text))["extensions"]
+    assert (extensions["code"], extensions["cost"], extensions["limit"]) == (
+        "TOO_COMPLEX",
+        wanted,
+        LIMITS.cost_in_python,
+    )
+
+
+async def test_a_mutation_that_asks_for_too_much_is_not_executed(own: Api) -> None:
+    text = """mutation{createSheet(input:{name:"a" source:EXTERNAL}){... on Sheet{trainingJobs(first:100){nodes{
+      trainingSheet{qaPairs(first:100){nodes{id}}}}}}}}"""
+    [(code, _)] = await own.refusals(text)
+    assert code == "TOO_COMPLEX"
+    assert await own.ask("{sheets{totalCount}}") == {"sheets": {"totalCount": 0}}
+
+
+async def test_introspection_counts_as_often_as_it_is_asked_for(schema: GraphQLSchema) -> None:
+    assert (await cost(schema, get_introspection_query())).values < LIMITS.cost / 2
+    one, two = [
+        await cost(schema, "{" + "".join(f"a{n}:__schema{{types{{name}}}}" for n in range(m)) + "}") for m in (1, 2)
+    ]
+    assert two.values == 2 * one.values
+    deep = "{__schema{types{" + " ".join(f"a{n}:fields{{type{{fields{{name}}}}}}" for n in range(60)) + "}}}"
+    assert (await refusal(schema, deep))["extensions"]["code"] == "TOO_COMPLEX"
+
+
+async def test_each_example_passes_with_room(schema: GraphQLSchema) -> None:
+    text = OPERATIONS.read_text(encoding="utf-8")
+    names = [line.split("(")[0].split()[1] for line in text.splitlines() if line.startswith(("query", "mut", "sub"))]
+    for name in names:
+        given = dict.fromkeys(("jobId", "trainingSheetId", "qaPairId", "pairId", "labelId", "id", "modelName"), "x")
+        found = await cost(schema, text, name, **given, pairIds=["x"])
+        assert found.values <= (LIMITS.cost_in_python if found.in_python else LIMITS.cost) / 2, name

@@ -1,11 +1,27 @@
 """Documents: read once, kept within bounds, and the one operation that a request names."""
 
-import pytest
-from graphql import GraphQLSchema, OperationType
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import asyncio
+import gc
+import threading
+import tracemalloc
 
-from schema.execution.documents import LONGEST_KEPT, MOST_ERRORS, MOST_KEPT, Documents, Operation, Refusal
+import pytest
+from graphql import GraphQLSchema, OperationType, parse
+
+from schema.execution import documents as documents_module
+from schema.execution.document_limits import LONGEST_TEXT
+from schema.execution.documents import (
+    MOST_ERRORS,
+    MOST_KEPT_BYTES,
+    TOKEN_BYTES,
+    Documents,
+    Operation,
+    Reading,
+    Refusal,
+    read,
+    tokens,
+)
+from schema.lanes import MOST_WAITING, Lanes
 
 TWO = "query A{__typename} mutation B{__typename} fragment F on Query{__typename}".replace("A{", "A{...F ")
 
@@ -15,12 +31,12 @@ TOO_MUCH = [("TOO_COMPLEX", "the document asks for too much in one place; ask fo
 
 @pytest.fixture
 def documents(schema: GraphQLSchema) -> Documents:
-    return Documents(schema)
+    return Documents(schema, Lanes())
 
 
-def refusal(documents: Documents, text: str, name: str | None = None) -> Refusal:
+async def refusal(documents: Documents, text: str, name: str | None = None) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        documents.operation(text, name)
+        await documents.operation(text, name)
     return refused.value
 
 
@@ -28,59 +44,186 @@ def padded(text: str, length: int) -> str:
     return text + " " * (length - len(text))
 
 
-def test_a_document_is_read_once(documents: Documents) -> None:
-    first = documents.operation("{__typename}", None)
-    again = documents.operation("{__typename}", None)
+async def test_a_document_is_read_once(documents: Documents) -> None:
+    first = await documents.operation("{__typename}", None)
+    again = await documents.operation("{__typename}", None)
     assert again.document is first.document
-    assert documents.operation("{ __typename}", None).document is not first.document
+    assert (await documents.operation("{ __typename}", None)).document is not first.document
 
 
-def test_a_refusal_is_found_once_and_told_anew(documents: Documents) -> None:
+async def test_a_refusal_is_found_once_and_told_anew(documents: Documents) -> None:
     text = "{nothing}"
-    first, again = refusal(documents, text), refusal(documents, text)
+    first, again = await refusal(documents, text), await refusal(documents, text)
     assert first is not again
     assert first.errors[0] is again.errors[0]
     assert str(again) == "Cannot query field 'nothing' on type 'Query'."
     again.errors.clear()
-    assert refusal(documents, text).errors == first.errors
+    assert (await refusal(documents, text)).errors == first.errors
 
 
-def test_a_refusal_keeps_its_words_but_not_its_document(documents: Documents) -> None:
-    assert refusal(documents, "{nothing}").errors == [
+async def test_a_refusal_keeps_its_words_but_not_its_document(documents: Documents) -> None:
+    assert (await refusal(documents, "{nothing}")).errors == [
         {"message": "Cannot query field 'nothing' on type 'Query'.", "locations": [{"line": 1, "column": 2}]}
     ]
-    kept = documents._known["{nothing}"]
+    kept = documents._known["{nothing}"].outcome
     assert isinstance(kept, Refusal)
-    assert kept.errors == refusal(documents, "{nothing}").errors
-    assert refusal(documents, "{nothing}") is not kept, "a traceback would keep what led to it"
+    assert kept.errors == (await refusal(documents, "{nothing}")).errors
+    assert await refusal(documents, "{nothing}") is not kept, "a traceback would keep what led to it"
 
 
-def test_the_least_recently_used_document_is_given_up_first(documents: Documents) -> None:
-    texts = [padded(f"{{a{number}:__typename}}", LONGEST_KEPT) for number in range(MOST_KEPT // LONGEST_KEPT)]
-    found = [documents.operation(text, None).document for text in texts]
-    assert documents.operation(texts[0], None).document is found[0]
-    documents.operation("{__typename}", None)
+@pytest.fixture
+def sized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a document of so many characters take as many bytes, of which 1,000 may be kept, and half of it in one."""
+
+    def reading(schema: GraphQLSchema, text: str) -> Reading:
+        return Reading(read(schema, text).outcome, len(text))
+
+    monkeypatch.setattr(documents_module, "read", reading)
+    monkeypatch.setattr(documents_module, "MOST_KEPT_BYTES", 1_000)
+    monkeypatch.setattr(documents_module, "LARGEST_KEPT_BYTES", 500)
+
+
+@pytest.mark.usefixtures("sized")
+async def test_the_least_recently_used_document_is_given_up_first(documents: Documents) -> None:
+    texts = [padded(f"{{a{number}:__typename}}", 250) for number in range(4)]
+    found = [(await documents.operation(text, None)).document for text in texts]
+    assert (await documents.operation(texts[0], None)).document is found[0]
+    await documents.operation("{__typename}", None)
     assert list(documents._known) == [*texts[2:], texts[0], "{__typename}"]
-    assert documents.operation(texts[0], None).document is found[0]
-    assert documents.operation(texts[1], None).document is not found[1]
+    assert (await documents.operation(texts[0], None)).document is found[0]
+    assert (await documents.operation(texts[1], None)).document is not found[1]
 
 
-def test_a_long_document_is_read_anew_each_time(documents: Documents) -> None:
-    kept, longer = padded("{__typename}", LONGEST_KEPT), padded("{__typename}", LONGEST_KEPT + 1)
-    assert documents.operation(kept, None).document is documents.operation(kept, None).document
-    assert documents.operation(longer, None).document is not documents.operation(longer, None).document
-    refusal(documents, padded("{nothing}", LONGEST_KEPT + 1))
+@pytest.mark.usefixtures("sized")
+async def test_a_large_document_is_read_anew_each_time(documents: Documents) -> None:
+    kept, larger = padded("{__typename}", 500), padded("{__typename}", 501)
+    assert (await documents.operation(kept, None)).document is (await documents.operation(kept, None)).document
+    assert (await documents.operation(larger, None)).document is not (await documents.operation(larger, None)).document
+    await refusal(documents, padded("{nothing}", 501))
     assert list(documents._known) == [kept]
 
 
-@settings(max_examples=25)
-@given(lengths=st.lists(st.integers(0, LONGEST_KEPT + 10), max_size=40))
-def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema, lengths: list[int]) -> None:
-    documents = Documents(schema)
-    for length in lengths:
-        refusal(documents, "x" * length)
-        assert documents._size == sum(map(len, documents._known)) <= MOST_KEPT
-    assert all(len(text) <= LONGEST_KEPT for text in documents._known)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{" + " ".join(f"a{n}:__typename" for n in range(4_000)) + "}", id="aliases"),
+        pytest.param("{" + "a " * 150 + "}", id="one letter each"),
+        pytest.param("{trainingJobs(filter:{status:[" + "FAILED " * 4_000 + "]}){totalCount}}", id="a list"),
+    ],
+)
+def test_the_size_of_a_document_is_what_it_takes_in_memory(schema: GraphQLSchema, text: str) -> None:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        document = parse(text)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert document.loc is not None
+    assert taken <= tokens(document) * TOKEN_BYTES <= 2 * taken
+
+
+async def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema) -> None:
+    documents = Documents(schema, Lanes())
+    for number in range(12):
+        await documents.operation("{" + " ".join(f"a{number}_{n}:__typename" for n in range(1_500)) + "}", None)
+        assert documents._size_bytes == sum(one.size_bytes for one in documents._known.values()) <= MOST_KEPT_BYTES
+    assert 1 < len(documents._known) < 12
+
+
+async def test_a_document_that_many_ask_for_at_once_is_read_once(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def reading(schema: GraphQLSchema, text: str) -> Reading:
+        threads.append(threading.current_thread().name)
+        return read(schema, text)
+
+    monkeypatch.setattr(documents_module, "read", reading)
+    found = await asyncio.gather(*(documents.operation("{__typename}", None) for _ in range(20)))
+    assert len({id(operation.document) for operation in found}) == 1
+    assert len(threads) == 1
+    assert threads[0] != threading.current_thread().name, "the event loop's"
+    assert documents._under_way == {}
+
+
+async def test_who_gives_up_does_not_take_the_document_from_others(documents: Documents) -> None:
+    impatient = asyncio.ensure_future(documents.operation("{__typename}", None))
+    other = asyncio.ensure_future(documents.operation("{__typename}", None))
+    await asyncio.sleep(0)  # both begin to wait
+    impatient.cancel()
+    assert (await other).type is OperationType.QUERY
+    assert impatient.cancelled()
+
+
+async def test_documents_that_are_known_wait_for_nobody(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+    await documents.operation("{__typename}", None)
+    held = threading.Event()
+
+    def holding(schema: GraphQLSchema, text: str) -> Reading:
+        held.wait(10)
+        return read(schema, text)
+
+    monkeypatch.setattr(documents_module, "read", holding)
+    waiting = asyncio.ensure_future(documents.operation("{a:__typename}", None))
+    await asyncio.sleep(0)  # it begins to wait
+    assert (await documents.operation("{__typename}", None)).type is OperationType.QUERY
+    assert not waiting.done()
+    held.set()
+    await waiting
+
+
+async def test_there_is_an_end_to_how_many_documents_may_wait(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+
+    def holding(schema: GraphQLSchema, text: str) -> Reading:
+        held.wait(10)
+        return read(schema, text)
+
+    monkeypatch.setattr(documents_module, "read", holding)
+    long = [padded(f"{{a{number}:__typename}}", 5_000) for number in range(MOST_WAITING)]
+    waiting = [asyncio.ensure_future(documents.operation(text, None)) for text in long]
+    await asyncio.sleep(0)  # their readings are tasks …
+    await asyncio.sleep(0)  # … which begin to wait
+    [error] = (await refusal(documents, padded("{b:__typename}", 5_000))).errors
+    assert error["extensions"] == {"code": "OVERLOADED"}
+    monkeypatch.setattr(documents_module, "read", read)
+    assert (await documents.operation("{b:__typename}", None)).type is OperationType.QUERY, "short ones pass by"
+    held.set()
+    assert len(await asyncio.gather(*waiting)) == MOST_WAITING
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{__typename}#" + "x" * LONGEST_TEXT, id="a comment"),
+        pytest.param('{node(id:"""' + "x\n" * (LONGEST_TEXT // 2) + '"""){id}}', id="a block string"),
+    ],
+)
+async def test_a_long_text_is_refused_before_it_is_looked_at(
+    documents: Documents, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents_module, "read", None)
+    [error] = (await refusal(documents, text)).errors
+    assert error == {
+        "message": f"the document has {len(text):,} characters and may have 100,000; ask for less at once, and send"
+        " long values as variables",
+        "extensions": {"code": "TOO_LARGE"},
+    }
+    assert documents._known == {}
+
+
+async def test_no_error_of_a_document_quotes_without_an_end(documents: Documents) -> None:
+    [error] = (await refusal(documents, "{" + "x" * 50_000 + "}")).errors
+    assert error["message"] == "Cannot query field '" + "x" * 480 + "…"
+    names = " ".join(f"query {'q' * 50}{number}{{__typename}}" for number in range(1_000))
+    [error] = (await refusal(documents, names)).errors
+    assert len(error["message"]) < 2_000
+    assert error["message"].endswith(" and 980 more")
 
 
 @pytest.mark.parametrize(
@@ -94,10 +237,10 @@ def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema, lengths: l
         ("subscription S{trainingJobsUpdated{id}}", None, OperationType.SUBSCRIPTION),
     ],
 )
-def test_the_operation_of_a_name_is_found(
+async def test_the_operation_of_a_name_is_found(
     documents: Documents, text: str, name: str | None, kind: OperationType
 ) -> None:
-    operation = documents.operation(text, name)
+    operation = await documents.operation(text, name)
     assert isinstance(operation, Operation)
     assert operation.type is kind
     assert name is None or operation.definition.name is not None
@@ -116,8 +259,10 @@ def test_the_operation_of_a_name_is_found(
         ("{__typename}", "x" * 200, f"the document has no operation called '{'x' * 100}'; it has (unnamed)"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_refused(documents: Documents, text: str, name: str | None, message: str) -> None:
-    assert refusal(documents, text, name).errors == [{"message": message}]
+async def test_a_name_that_leads_nowhere_is_refused(
+    documents: Documents, text: str, name: str | None, message: str
+) -> None:
+    assert (await refusal(documents, text, name)).errors == [{"message": message}]
 
 
 @pytest.mark.parametrize(
@@ -135,20 +280,20 @@ def test_a_name_that_leads_nowhere_is_refused(documents: Documents, text: str, n
         ("{\x00}", "Syntax Error: Unexpected character: U+0000."),
     ],
 )
-def test_what_is_no_valid_document_is_refused(documents: Documents, text: str, message: str) -> None:
-    assert refusal(documents, text).errors[0]["message"].startswith(message)
+async def test_what_is_no_valid_document_is_refused(documents: Documents, text: str, message: str) -> None:
+    assert (await refusal(documents, text)).errors[0]["message"].startswith(message)
 
 
-def test_only_so_many_errors_are_looked_for(documents: Documents) -> None:
+async def test_only_so_many_errors_are_looked_for(documents: Documents) -> None:
     text = "{" + " ".join(f"nothing{number}" for number in range(100)) + "}"
-    errors = refusal(documents, text).errors
+    errors = (await refusal(documents, text)).errors
     assert len(errors) == MOST_ERRORS + 1
     assert errors[-1]["message"] == "Too many validation errors, error limit reached. Validation aborted."
 
 
-def test_many_comments_are_refused(documents: Documents) -> None:
-    documents.operation("#\n" * 4_999 + "{__typename}", None)
-    [error] = refusal(documents, "#\n" * 5_001 + "{__typename}").errors
+async def test_many_comments_are_refused(documents: Documents) -> None:
+    await documents.operation("#\n" * 4_999 + "{__typename}", None)
+    [error] = (await refusal(documents, "#\n" * 5_001 + "{__typename}")).errors
     assert error["message"].startswith("Syntax Error: Document contains more than 5000 comments.")
 
 
@@ -174,11 +319,13 @@ JOBS = "{trainingJobs{%s}}"
         ),
     ],
 )
-def test_what_validation_would_take_long_for_is_refused_before(
+async def test_what_validation_would_take_long_for_is_refused_before(
     documents: Documents, text: str, errors: list[tuple[str | None, str]] | None
 ) -> None:
     if errors is None:
-        documents.operation(text, None)
+        await documents.operation(text, None)
         return
-    found = [(error.get("extensions", {}).get("code"), error["message"]) for error in refusal(documents, text).errors]
+    found = [
+        (error.get("extensions", {}).get("code"), error["message"]) for error in (await refusal(documents, text)).errors
+    ]
     assert found == errors

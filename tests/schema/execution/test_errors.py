@@ -1,14 +1,18 @@
 """Errors: clients read what was worded for them, and nothing of what went wrong inside."""
 
 import json
+from contextlib import AsyncExitStack
+from typing import cast
 
+import asyncpg
 import pytest
 import structlog
 from graphql import GraphQLError, GraphQLSchema
 from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 
-from schema.execution.errors import UNEXPECTED, masked, refusal_as_error
+from schema.execution.errors import TOOK_TOO_LONG, UNEXPECTED, WAITED_TOO_LONG, masked, refusal_as_error
 from schema.reads import plans
 from schema.reads.arguments import BadArgument
 from schema.reads.plans import Plan
@@ -87,7 +91,7 @@ async def test_a_masked_error_names_the_request_that_the_log_knows(own: Api) -> 
 
 
 @pytest.mark.database
-async def test_a_read_that_takes_too_long_is_ended_and_masked(
+async def test_a_read_that_takes_too_long_is_ended_and_says_what_to_do(
     own: Api, schema: GraphQLSchema, database_url: str
 ) -> None:
     async with (
@@ -96,11 +100,77 @@ async def test_a_read_that_takes_too_long_is_ended_and_masked(
     ):
         await locking.execute(text("LOCK TABLE sheets IN ACCESS EXCLUSIVE MODE"))
         with capture_logs() as logs:
-            answer = await impatient.execute("{ sheets { totalCount } __typename }")
-        assert [error["extensions"]["code"] for error in answer["errors"]] == ["INTERNAL_ERROR"]
-        assert "statement timeout" in str(logs[0]["exc_info"])
-        assert hides_the_cause(answer)
+            compiled = await impatient.execute("{ sheets { totalCount } __typename }")
+            by_field = await impatient.execute("{ sheets { totalCount } baseModels { name } }")
+        told = {"message": TOOK_TOO_LONG, "extensions": {"code": "TIMEOUT"}}
+        assert compiled == {"data": None, "errors": [told]}
+        assert by_field["data"] is None
+        assert [error | {"locations": None} for error in by_field["errors"]] == [
+            told | {"locations": None, "path": ["sheets"]}
+        ]
+        assert [(entry["log_level"], entry["sqlstate"], "exc_info" in entry) for entry in logs] == [
+            ("warning", "57014", False)
+        ] * 2
         assert await impatient.ask("{ templates { totalCount } }") == {"templates": {"totalCount": 0}}
+
+
+CREATE = 'mutation { createSheet(input: { name: "a", source: EXTERNAL }) { __typename } }'
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("lock_timeout", ("55P03", WAITED_TOO_LONG)), ("statement_timeout", ("57014", TOOK_TOO_LONG))],
+)
+@pytest.mark.database
+async def test_a_write_that_waits_too_long_is_ended_and_says_what_to_do(
+    own: Api, schema: GraphQLSchema, database_url: str, setting: str, told: tuple[str, str]
+) -> None:
+    async with own.database.engine.begin() as connection:
+        await connection.execute(text(f"ALTER DATABASE {database_url.rsplit('/', 1)[1]} SET {setting} = '50ms'"))
+    async with opened(schema, database_url) as impatient, own.database.engine.begin() as locking:
+        await locking.execute(text("LOCK TABLE sheets IN ACCESS EXCLUSIVE MODE"))
+        with capture_logs() as logs:
+            answer = await impatient.execute(CREATE)
+    [error] = answer["errors"]
+    assert (error["message"], error["path"], error["extensions"]) == (told[1], ["createSheet"], {"code": "TIMEOUT"})
+    assert [(entry["log_level"], entry["sqlstate"], "exc_info" in entry) for entry in logs] == [
+        ("warning", told[0], False)
+    ]
+    assert await own.ask("{ sheets { totalCount } }") == {"sheets": {"totalCount": 0}}
+
+
+@pytest.mark.database
+async def test_a_write_that_gets_no_connection_is_a_timeout_too(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with AsyncExitStack() as held:
+        pool = cast("QueuePool", own.database.engine.pool)
+        monkeypatch.setattr(pool, "_timeout", 0.05)
+        for _ in range(pool.size()):
+            await held.enter_async_context(own.database.engine.connect())
+        with capture_logs() as logs:
+            answer = await own.execute(CREATE)
+    assert [error["extensions"] for error in answer["errors"]] == [{"code": "TIMEOUT"}]
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (TimeoutError(), "TIMEOUT"),
+        (asyncpg.TooManyConnectionsError("full"), "TIMEOUT"),
+        (asyncpg.IdleInTransactionSessionTimeoutError("idle"), "TIMEOUT"),
+        (asyncpg.ProgramLimitExceededError("invalid memory alloc request size 1073741824"), "TOO_LARGE"),
+        (asyncpg.OutOfMemoryError("out of memory"), "TOO_LARGE"),
+        (asyncpg.UniqueViolationError("twice"), "INTERNAL_ERROR"),
+        (ValueError(), "INTERNAL_ERROR"),
+    ],
+)
+def test_each_failure_of_the_database_has_its_code(cause: Exception, code: str) -> None:
+    with capture_logs() as logs:
+        found = masked(GraphQLError(str(cause), path=["a"], original_error=cause))
+    assert found.extensions == {"code": code}
+    assert found.path == ["a"]
+    assert str(cause) not in found.message or str(cause) == ""
+    assert len(logs) == 1
 
 
 @pytest.mark.database

@@ -6,13 +6,14 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, get_introspection_query
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from schema.execution.documents import Refusal
 from schema.execution.errors import UNEXPECTED
-from schema.execution.operations import Answer, Execution, failed, formatted, refused
+from schema.execution.operations import MOST_INTROSPECTIONS, Answer, Execution, failed, formatted, refused
+from schema.lanes import Lanes
 from server.bus import Bus
 from server.domain.status import JobStatus
 from tests.schema.clients import DEADLINE
@@ -22,9 +23,11 @@ from tests.schema.served import job, move, tell
 UPDATED = "subscription($id:ID!){trainingJobUpdated(id:$id){status trainingSheet{name}}}"
 
 
-def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Answer]:
-    prepared = api.execution.prepare({"query": query, "variables": variables})
-    return api.execution.answers(prepared, api.context)
+async def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Answer]:
+    prepared = await api.execution.prepare({"query": query, "variables": variables})
+    async with aclosing(api.execution.answers(prepared, api.context)) as all_:
+        async for answer in all_:
+            yield answer
 
 
 def bus(api: Api) -> Bus:
@@ -48,9 +51,11 @@ def watches(api: Api) -> int:
         ({"query": "{__typename}", "extensions": []}, "extensions must be an object"),
     ],
 )
-def test_a_request_that_is_none_is_refused_with_a_code(schema: GraphQLSchema, payload: object, message: str) -> None:
+async def test_a_request_that_is_none_is_refused_with_a_code(
+    schema: GraphQLSchema, payload: object, message: str
+) -> None:
     with pytest.raises(Refusal) as refusal:
-        Execution(schema).prepare(payload)
+        await Execution(schema, Lanes()).prepare(payload)
     assert read(refused(refusal.value.errors)) == {
         "errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]
     }
@@ -59,8 +64,9 @@ def test_a_request_that_is_none_is_refused_with_a_code(schema: GraphQLSchema, pa
 @pytest.mark.parametrize(
     "rest", [{}, {"variables": None, "operationName": None, "extensions": None}, {"variables": {}, "more": 1}]
 )
-def test_what_a_request_leaves_out_is_empty(schema: GraphQLSchema, rest: dict[str, Any]) -> None:
-    assert Execution(schema).prepare({"query": "{__typename}", **rest}).variables == {}
+async def test_what_a_request_leaves_out_is_empty(schema: GraphQLSchema, rest: dict[str, Any]) -> None:
+    prepared = await Execution(schema, Lanes()).prepare({"query": "{__typename}", **rest})
+    assert prepared.variables == {}
 
 
 def test_an_answer_has_data_where_something_was_executed() -> None:
@@ -181,3 +187,31 @@ async def test_a_payload_that_can_not_be_read_does_not_end_the_stream(own: Api) 
     assert len(logged) == 1
     assert rest == [{"data": {"trainingJobUpdated": {"status": "SUCCEEDED", "trainingSheet": {"name": "desk 0"}}}}]
     assert watches(own) == 0
+
+
+@pytest.mark.database
+async def test_what_is_asked_about_the_schema_alone_is_executed_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await api.execute(get_introspection_query())
+    executed: list[object] = []
+    monkeypatch.setattr(Execution, "_executor", lambda *prepared: executed.append(prepared))
+    assert await api.execute(get_introspection_query()) == first
+    assert first["data"]["__schema"]["queryType"]["name"] == "Query"
+    assert executed == []
+
+
+@pytest.mark.database
+async def test_what_depends_on_anything_else_is_executed_each_time(api: Api) -> None:
+    kind = "query($n:String!){__type(name:$n){name}}"
+    assert [await api.ask(kind, n=name) for name in ("Sheet", "Query")] == [
+        {"__type": {"name": name}} for name in ("Sheet", "Query")
+    ]
+    mixed = "{__schema{queryType{name}} sheets{totalCount}}"
+    assert await api.ask(mixed) == await api.ask(mixed)
+    assert len(api.statements) == 2
+
+
+@pytest.mark.database
+async def test_there_is_an_end_to_how_much_is_kept_about_the_schema(api: Api) -> None:
+    for number in range(20):
+        await api.ask(f"{{a{number}:__schema{{queryType{{name}}}}}}")
+    assert len(api.execution._introspections) == MOST_INTROSPECTIONS

@@ -1,12 +1,16 @@
 """Plans are kept and serve again, but only requests that would compile to the same; and there is an end to how many."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
 from schema.reads import plans
-from schema.reads.plans import Place, Plan, compile_plan
+from schema.reads.arguments import Request
+from schema.reads.plans import Place, Plan, Value, compile_plan
+from schema.reads.selection import Document
+from tests.schema.clients import eventually
 from tests.schema.conftest import Api, read
 from tests.schema.world import EMPTY, JOBS, RICH, World
 
@@ -73,7 +77,7 @@ async def test_operations_of_one_document_are_apart(api: Api) -> None:
     fragment R on Query { sheets { totalCount } }"""
     found = []
     for name in ("A", "B", "A"):
-        prepared = api.execution.prepare({"query": text, "operationName": name})
+        prepared = await api.execution.prepare({"query": text, "operationName": name})
         found.append(read(await api.execution.answer(prepared, api.context))["data"])
     assert found[0] == found[2] == {"trainingJobs": {"totalCount": JOBS}, "sheets": {"totalCount": 2}}
     assert len(found[1]["trainingJobs"]["nodes"]) == 2
@@ -199,3 +203,26 @@ async def test_the_empty_job_is_answered_by_the_plan_of_the_rich_one(api: Api, w
         "metricHistory": [],
     }
     assert len(set(api.statements)) == 1
+
+
+@pytest.mark.database
+async def test_a_short_selection_does_not_wait_for_long_ones_to_be_compiled(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, held, loop = threading.Event(), threading.Event(), threading.get_ident()
+
+    def compiling(request: Request, document: Document, value: Value, most_bytes: int) -> Plan:
+        assert threading.get_ident() != loop
+        if not at_work.is_set():
+            at_work.set()
+            held.wait(10)
+        return compile_plan(request, document, value, most_bytes)
+
+    monkeypatch.setattr(plans, "compile_plan", compiling)
+    long = "{" + " ".join(f"a{number}: trainingJobs(first: 1) {{ totalCount }}" for number in range(80)) + "}"
+    waiting = asyncio.ensure_future(api.ask(long))
+    await eventually(at_work.is_set)
+    assert await api.ask("{ trainingJobs { totalCount } }") == {"trainingJobs": {"totalCount": JOBS}}
+    assert not waiting.done()
+    held.set()
+    assert len(await waiting) == 80

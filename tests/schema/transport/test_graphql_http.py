@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from schema import lanes
+from schema.limits import LIMITS
 from server.domain.status import JobStatus
 from tests.schema.served import Served, serving
 from tests.schema.world import JOBS, World
@@ -232,3 +234,67 @@ async def test_the_job_of_a_world_is_as_it_was_written(served: Served, world: Wo
     response = await served.post("query($id:ID!){trainingJob(id:$id){id status}}", variables={"id": job_id})
     assert response.json() == {"data": {"trainingJob": {"id": job_id, "status": "SUCCEEDED"}}}
     assert len(served.statements) - before == 1
+
+
+async def test_a_client_may_ask_what_its_operation_might_have_cost(served: Served) -> None:
+    body = {"query": "{trainingJobs(first:3){nodes{id}}}"}
+    plain = await served.http.post("/graphql", json=body)
+    told = await served.http.post("/graphql", json=body, headers={"X-GraphQL-Cost": "1"})
+    assert plain.json().keys() == {"data"}
+    assert told.json() == plain.json() | {"extensions": {"cost": {"requested": 7, "limit": 500_000}}}
+    failing = {"query": '{node(id:"x"){id} trainingJobs(first:-1){totalCount} baseModels{name}}'}
+    response = await served.http.post("/graphql", json=failing, headers={"X-GraphQL-Cost": "1"})
+    assert response.json()["extensions"]["cost"]["limit"] == LIMITS.cost_in_python
+
+
+@pytest.mark.parametrize("accept", ["plain", "graphql"])
+async def test_what_costs_too_much_is_refused(served: Served, accept: str) -> None:
+    query = (
+        "{trainingJobs(first:100){nodes{events(first:100){nodes{" + " ".join(f"a{n}:id" for n in range(50)) + "}}}}}"
+    )
+    response = await served.post(query, accept=ACCEPT[accept])
+    assert response.status_code == (200 if accept == "plain" else 400)
+    [(code, message)] = words(response)
+    assert code == "TOO_COMPLEX"
+    assert message.startswith("the operation asks for up to 510,201 values and may ask for 500,000")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_errors_of_variables_are_few_however_they_are_sent(served: Served, method: str) -> None:
+    query = "query($n:[TrainingJobStatus!]){trainingJobs(filter:{status:$n}){totalCount}}"
+    variables = {"n": [1] * 1_000}
+    if method == "GET":
+        parameters = {"query": query, "variables": json.dumps(variables, separators=(",", ":"))}
+        response = await served.http.get("/graphql", params=parameters)
+    else:
+        response = await served.post(query, variables=variables)
+    assert response.status_code == 200
+    assert len(words(response)) == 11
+    assert len(response.content) < 4_000
+
+
+async def test_a_body_of_too_many_entries_is_refused(served: Served) -> None:
+    content = b'{"query":"{__typename}","variables":{"a":[' + b"[]," * 250_000 + b"[]]}}"
+    response = await served.http.post("/graphql", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 413
+    [(code, message)] = words(response)
+    assert code == "TOO_LARGE"
+    assert message.startswith("the request's body has more than 250000 lists, objects and entries")
+
+
+async def test_a_server_with_too_many_large_requests_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
+    for accept in ACCEPT.values():
+        for query in ("{a:__typename}", "{__typename}#" + "x" * 10_000):
+            response = await served.post(query, accept=accept)
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+            assert [code for code, _ in words(response)] == ["OVERLOADED"]
+
+
+async def test_a_document_that_is_too_long_is_refused_whatever_it_says(served: Served) -> None:
+    response = await served.post("{__typename}#" + "x" * 1_000_000, accept=ACCEPT["graphql"])
+    assert response.status_code == 400
+    [(code, message)] = words(response)
+    assert code == "TOO_LARGE"
+    assert message.startswith("the document has 1,000,013 characters and may have 100,000")

@@ -103,12 +103,6 @@ async def test_what_is_not_executed_is_no_stream(served: Served, accept: str) ->
             "after is not a cursor of this list; use one that a page of it gave you",
         ),
         (
-            UPDATED,
-            {},
-            None,
-            "Variable '$id' has invalid value: Expected a value of non-null type 'ID!' to be provided.",
-        ),
-        (
             UPDATED.replace("$id:ID!", '$id:ID="job_1"'),
             {"id": None},
             "INVALID_ARGUMENT",
@@ -128,6 +122,16 @@ async def test_what_can_not_be_followed_is_one_error_and_the_end(
         assert await events.receive() == ("complete", None)
         assert await events.ended()
     await served.watched(0)
+
+
+async def test_a_subscription_whose_variables_are_wrong_is_refused_before_there_is_a_stream(served: Served) -> None:
+    async with served.events(UPDATED) as events:
+        assert events.response.status_code == 400
+        assert events.response.headers["Content-Type"] == "application/graphql-response+json; charset=utf-8"
+        [error] = json.loads(await events.response.aread())["errors"]
+    assert (
+        error["message"] == "Variable '$id' has invalid value: Expected a value of non-null type 'ID!' to be provided."
+    )
 
 
 async def test_a_history_is_resumed_without_a_gap_and_ends_with_the_job(served: Served) -> None:

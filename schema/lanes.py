@@ -1,0 +1,63 @@
+"""Work of the CPU's that clients cause, beside the event loop: bounded in threads, in number and in time."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar, TypeVarTuple
+
+from graphql import GraphQLError
+
+from server.domain.errors import Unavailable
+from server.threads import Threads
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+MOST_WAITING: Final = 64  # calls in one lane, the one at work included
+LONGEST_SECONDS: Final = 30.0  # from joining a lane to the result
+
+
+class Overloaded(GraphQLError):
+    """A request that is refused because others like it are in line already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server is busy with other large requests; try again in a moment, or ask for less at once",
+            extensions={"code": "OVERLOADED"},
+        )
+
+
+class Lanes:
+    """Two threads for what would hold up the event loop: one for short work, one for whatever may take longer.
+
+    Python runs one thread at a time, so more of them would only slow each other and the loop. What is short never
+    waits behind what is long.
+    """
+
+    def __init__(self) -> None:
+        self._quick = Lane()
+        self._slow = Lane()
+
+    async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments, quick: bool) -> Result:
+        """Call `function` in a lane; what it raises is raised here. Raises `Overloaded`."""
+        return await (self._quick if quick else self._slow).run(function, *arguments)
+
+
+class Lane:
+    """One thread, and those who wait for it, first come first served."""
+
+    def __init__(self) -> None:
+        self._threads = Threads(1)
+        self._waiting = 0
+
+    async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Call `function` when it is its turn. Raises `Overloaded` when that would take too long."""
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            return await self._threads.run(
+                function, *arguments, within=LONGEST_SECONDS, name="preparing a large request"
+            )
+        except Unavailable as error:
+            raise Overloaded from error
+        finally:
+            self._waiting -= 1
