@@ -5,12 +5,11 @@ so does whatever ends in an error of the client's: graphql-core words it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 from graphql import (
     ExecutionResult,
@@ -19,18 +18,17 @@ from graphql import (
     GraphQLSchema,
     OperationType,
     execute,
-    subscribe,
 )
 from graphql.execution.values import VariableValues
 
 from schema.execution.documents import Documents, Operation, Refusal
 from schema.execution.errors import masked
 from schema.execution.json_text import encode
+from schema.execution.subscribers import Payload, Subscriber
+from schema.execution.subscriptions import Subscriptions
 from schema.reads.arguments import Request
 from schema.reads.context import Context
 from schema.reads.selection import Document
-
-Payload: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,9 @@ class Execution:
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._documents = Documents(schema)
+        self.subscriptions = Subscriptions(schema, self._completed)
 
-    def prepare(self, payload: object) -> Prepared:
+    async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
         if not isinstance(payload, dict):
             raise _refusal("the request must be a JSON object with a query")
@@ -119,34 +118,61 @@ class Execution:
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
+        if prepared.operation.type is not OperationType.SUBSCRIPTION:
+            yield await self.answered(prepared, context)
+            return
+        woken = asyncio.Event()
+        subscriber = await self.subscribe(prepared, context, woken.set)
         try:
-            if prepared.operation.type is not OperationType.SUBSCRIPTION:
-                yield await self.answer(prepared, context)
-                return
-            results = await self._subscribed(prepared, context)
-            if isinstance(results, ExecutionResult):
-                yield unexecuted(results.errors or ())
-                return
-            async with aclosing(results):
-                async for result in results:
-                    yield formatted(result)
-        except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this stream alone)
-            yield failed(error)
+            while True:
+                item = subscriber.take()
+                if item is None:
+                    await woken.wait()
+                    woken.clear()
+                elif isinstance(item, Payload):
+                    yield Answer(item.json)
+                else:
+                    if item.errors:
+                        yield refused(item.errors)
+                    return
+        finally:
+            subscriber.close()
 
-    async def _subscribed(
-        self, prepared: Prepared, context: Context
-    ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
-        """The results of each event, or the one that says why there are none."""
-        stream = subscribe(
+    async def answered(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer to a query or a mutation; whatever goes wrong is an answer too."""
+        try:
+            return await self.answer(prepared, context)
+        except Exception as error:  # noqa: BLE001  (it is logged and masked)
+            return failed(error)
+
+    async def subscribe(self, prepared: Prepared, context: Context, wake: Callable[[], None]) -> Subscriber:
+        """A subscriber of a subscription; `wake` is called when there is something to take. It must be closed.
+
+        One that can't be followed has its ending right away.
+        """
+        try:
+            return await self.subscriptions.join(prepared.operation, prepared.variables, context, wake)
+        except Refusal as refusal:
+            errors: Sequence[GraphQLFormattedError] = refusal.errors
+        except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this subscription alone)
+            errors = failed(error).unexecuted
+        subscriber = Subscriber(wake)
+        subscriber.end(errors)
+        return subscriber
+
+    async def _completed(
+        self, operation: Operation, variables: Mapping[str, Any], context: Context, root: object
+    ) -> bytes:
+        """The result of an operation on what was read for it."""
+        result = execute(
             self._schema,
-            prepared.operation.document,
+            operation.document,
+            root_value=root,
             context_value=context,
-            variable_values=dict(prepared.variables),
-            operation_name=_name(prepared.operation),
+            variable_values=dict(variables),
+            operation_name=_name(operation),
         )
-        return cast(
-            "AsyncGenerator[ExecutionResult] | ExecutionResult", await stream if isawaitable(stream) else stream
-        )
+        return formatted(await result if isawaitable(result) else result).json
 
 
 def formatted(result: ExecutionResult) -> Answer:

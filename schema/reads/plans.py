@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Text, func, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from schema.reads import connections, render
@@ -23,7 +23,7 @@ CHARACTER_OF_SQL = 3
 QUESTION = 500
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
-Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
+Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | Select[Any] | bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Plans:
 def compile_plan(request: Request, document: Document, value: Value) -> Plan:
     """One statement with one value: the bytes of the JSON that `value` describes, if it is not those bytes itself.
 
-    Raises `BadArgument`.
+    A `value` that is a select already is the statement as it stands, with as many rows as it has. Raises `BadArgument`.
     """
     recorder = Recorder(request)
     try:
@@ -138,7 +138,8 @@ def compile_plan(request: Request, document: Document, value: Value) -> Plan:
         return Plan(tuple(recorder.asked))
     if isinstance(answer, bytes):
         return Plan(tuple(recorder.asked), constant=answer)
-    compiled = select(func.convert_to(answer.cast(Text), render.word("UTF8"))).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+    statement = answer if isinstance(answer, Select) else select(render.as_bytes(answer))
+    compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
     sql = str(compiled)
     _refuse_cross_joins(sql)
     names: list[str] = list(compiled.positiontup or ())

@@ -24,7 +24,7 @@ from graphql.execution.values import VariableValues
 from schema.reads.arguments import Request
 from schema.reads.compiler import TYPE, declared, is_read
 from schema.reads.context import Context
-from schema.reads.declare import Computed, Lookup, Relation
+from schema.reads.declare import Computed, Followed, Lookup, Relation
 from schema.reads.plans import Place, Plan, Value
 from schema.reads.selection import Document
 
@@ -58,6 +58,8 @@ def _attach_field(field: GraphQLField, *, root: bool) -> None:
     read = declared(field)
     if root and isinstance(read, Relation | Lookup):
         field.resolve = _resolve_declared
+    elif isinstance(read, Followed):
+        field.resolve = _resolve_payload
     elif root:
         field.resolve = _following_refs(cast("Callable[..., Any]", field.resolve))
     elif read is not None and not isinstance(read, Computed):
@@ -80,6 +82,11 @@ def _resolve_key(source: Any, info: ResolveInfo, **_arguments: Any) -> Any:  # n
     if isinstance(source, dict):
         return source[info.path.key]
     return getattr(source, info.parent_type.fields[info.field_name].extensions["strawberry-definition"].python_name)
+
+
+def _resolve_payload(source: Any, _info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+    """What is told of a stream: the object that a statement read, with what Python still has to complete."""
+    return source
 
 
 async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401

@@ -23,8 +23,8 @@ from schema.reads.context import Context
 from schema.transport import negotiation
 from schema.transport.disconnect import unless_gone
 from schema.transport.event_stream import EventStream
+from schema.transport.heartbeat import Heartbeat
 from schema.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accepted
-from schema.transport.timing import Timing
 
 METHODS: Final = "GET, POST"
 
@@ -44,12 +44,14 @@ def accepts_html(scope: Scope) -> bool:
     return "text/html" in _header(scope, b"accept") and "query" not in _parameters(scope)
 
 
-async def respond(scope: Scope, receive: Receive, execution: Execution, context: Context, timing: Timing) -> ASGIApp:
+async def respond(
+    scope: Scope, receive: Receive, execution: Execution, context: Context, comments: Heartbeat
+) -> ASGIApp:
     """The response to a GraphQL request over HTTP. Raises ClientDisconnect, after it has given up the work."""
     accepted = negotiation.accepted(_header(scope, b"accept"))
     try:
         _refuse_unacceptable(accepted)
-        prepared = execution.prepare(await _payload(scope, receive))
+        prepared = await execution.prepare(await _payload(scope, receive))
         _refuse_unsafe(scope["method"], prepared, accepted)
     except HttpError as error:
         return Answered(encode(error.body), error.status, accepted.refusal, error.headers)
@@ -59,7 +61,7 @@ async def respond(scope: Scope, receive: Receive, execution: Execution, context:
         status = HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST
         return Answered(refused(refusal.errors).json, status, accepted.refusal)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
-        return EventStream(execution.answers(prepared, context), timing.comment_every)
+        return EventStream(execution, prepared, context, comments)
     answer = await unless_gone(receive, execution.answer(prepared, context))
     failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
     return Answered(answer.json, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)

@@ -1,12 +1,14 @@
 """Read-only sessions for compiled reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+
+T = TypeVar("T")
 
 LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError, ConnectionError)
 
@@ -27,19 +29,27 @@ class Sessions:
         """The one value that a statement answers. A session that was lost while it lay idle costs a second attempt."""
         async with self._free:
             try:
-                return await self._value(statement, values)
+                return await self._read(PoolConnectionProxy.fetchval, statement, values)
             except LOST:
-                return await self._value(statement, values)
+                return await self._read(PoolConnectionProxy.fetchval, statement, values)
 
-    async def _value(self, statement: str, values: Sequence[object]) -> Any:  # noqa: ANN401
+    async def rows(self, statement: str, values: Sequence[object] = ()) -> "list[asyncpg.Record]":
+        """The rows that a statement answers; a lost session as for `value`."""
+        async with self._free:
+            try:
+                return await self._read(PoolConnectionProxy.fetch, statement, values)
+            except LOST:
+                return await self._read(PoolConnectionProxy.fetch, statement, values)
+
+    async def _read(self, fetch: Callable[..., Awaitable[T]], statement: str, values: Sequence[object]) -> T:
         session = await self._taken()
         try:
-            answer = await session.fetchval(statement, *values)
+            result = await fetch(session, statement, *values)
         except BaseException:
             await self._pool.release(session)
             raise
         self._idle.append(session)
-        return answer
+        return result
 
     @asynccontextmanager
     async def session(self) -> "AsyncIterator[PoolConnectionProxy[asyncpg.Record]]":

@@ -27,7 +27,7 @@ class Sides:
         """What the product answers."""
         payload = {"query": text, "variables": dict(request.variables), "operationName": request.operation_name}
         try:
-            prepared = self.api.execution.prepare(payload)
+            prepared = await self.api.execution.prepare(payload)
         except Refusal as refusal:
             return {"errors": refusal.errors}
         answer = await self.api.execution.answer(prepared, self.api.context)

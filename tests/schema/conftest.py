@@ -50,7 +50,7 @@ class Api:
             database=database,
             curation=Curation(database.engine),
             eligibility=Eligibility(database.engine),
-            following=Following(database.engine, self.bus),
+            following=Following(database.reads, self.bus),
             base_models=BaseModels({}),
         )
         self.context = Context(LOCAL, cast("Services", services), self.plans)
@@ -63,7 +63,7 @@ class Api:
     async def execute(self, query: str, **variables: object) -> dict[str, Any]:
         """The answer of an operation, as clients get it."""
         try:
-            prepared = self.execution.prepare({"query": query, "variables": variables})
+            prepared = await self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return read(refused(refusal.errors))
         answer = await self.execution.answer(prepared, self.context)
@@ -72,7 +72,7 @@ class Api:
 
     async def follow(self, query: str, **variables: object) -> list[dict[str, Any]]:
         """All answers of a subscription that ends by itself."""
-        prepared = self.execution.prepare({"query": query, "variables": variables})
+        prepared = await self.execution.prepare({"query": query, "variables": variables})
         answers = [read(answer) async for answer in self.execution.answers(prepared, self.context)]
         await asyncio.sleep(0)  # the same
         return answers

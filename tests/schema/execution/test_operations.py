@@ -22,9 +22,11 @@ from tests.schema.served import job, move, tell
 UPDATED = "subscription($id:ID!){trainingJobUpdated(id:$id){status trainingSheet{name}}}"
 
 
-def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Answer]:
-    prepared = api.execution.prepare({"query": query, "variables": variables})
-    return api.execution.answers(prepared, api.context)
+async def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Answer]:
+    prepared = await api.execution.prepare({"query": query, "variables": variables})
+    async with aclosing(api.execution.answers(prepared, api.context)) as found:
+        async for answer in found:
+            yield answer
 
 
 def bus(api: Api) -> Bus:
@@ -32,7 +34,7 @@ def bus(api: Api) -> Bus:
 
 
 def watches(api: Api) -> int:
-    return sum(len(watches) for watches in bus(api)._watches.values())
+    return api.execution.subscriptions.subscribers
 
 
 @pytest.mark.parametrize(
@@ -48,9 +50,11 @@ def watches(api: Api) -> int:
         ({"query": "{__typename}", "extensions": []}, "extensions must be an object"),
     ],
 )
-def test_a_request_that_is_none_is_refused_with_a_code(schema: GraphQLSchema, payload: object, message: str) -> None:
+async def test_a_request_that_is_none_is_refused_with_a_code(
+    schema: GraphQLSchema, payload: object, message: str
+) -> None:
     with pytest.raises(Refusal) as refusal:
-        Execution(schema).prepare(payload)
+        await Execution(schema).prepare(payload)
     assert read(refused(refusal.value.errors)) == {
         "errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]
     }
@@ -59,8 +63,8 @@ def test_a_request_that_is_none_is_refused_with_a_code(schema: GraphQLSchema, pa
 @pytest.mark.parametrize(
     "rest", [{}, {"variables": None, "operationName": None, "extensions": None}, {"variables": {}, "more": 1}]
 )
-def test_what_a_request_leaves_out_is_empty(schema: GraphQLSchema, rest: dict[str, Any]) -> None:
-    assert Execution(schema).prepare({"query": "{__typename}", **rest}).variables == {}
+async def test_what_a_request_leaves_out_is_empty(schema: GraphQLSchema, rest: dict[str, Any]) -> None:
+    assert (await Execution(schema).prepare({"query": "{__typename}", **rest})).variables == {}
 
 
 def test_an_answer_has_data_where_something_was_executed() -> None:

@@ -73,7 +73,7 @@ async def test_operations_of_one_document_are_apart(api: Api) -> None:
     fragment R on Query { sheets { totalCount } }"""
     found = []
     for name in ("A", "B", "A"):
-        prepared = api.execution.prepare({"query": text, "operationName": name})
+        prepared = await api.execution.prepare({"query": text, "operationName": name})
         found.append(read(await api.execution.answer(prepared, api.context))["data"])
     assert found[0] == found[2] == {"trainingJobs": {"totalCount": JOBS}, "sheets": {"totalCount": 2}}
     assert len(found[1]["trainingJobs"]["nodes"]) == 2

@@ -201,7 +201,9 @@ async def test_the_jobs_that_changed_and_pass_a_filter_are_found_with_one_statem
     }"""
     passing = [row for row in world.jobs if row["status"] in {"FAILED", "RUNNING"} and row["created_by"] == "ben"]
     expected = [row["id"] for row in sorted(passing, key=lambda row: (row["updated_at"], row["id"]))]
-    stream = api.execution.answers(api.execution.prepare({"query": query, "variables": {"by": "ben"}}), api.context)
+    stream = api.execution.answers(
+        await api.execution.prepare({"query": query, "variables": {"by": "ben"}}), api.context
+    )
     async with asyncio.timeout(DEADLINE), aclosing(stream) as answers:
         first = asyncio.ensure_future(anext(answers))
         while not api.bus._watches:  # noqa: ASYNC110  (the bus has no word for this, and needs none)
