@@ -106,9 +106,7 @@ class JobFeed(Feed):
             self._due_again(channels)
             raise
         except Exception as error:  # noqa: BLE001  (it is logged and masked, and the next change is read again)
-            failure = self.reading.failure(error)
-            for channel in channels:
-                await self._tell(channel, None, failure, ended=False)
+            await self._tell_failure(error, channels)
             return
         for place, channel in enumerate(channels, 1):
             if place in states:
@@ -116,6 +114,17 @@ class JobFeed(Feed):
                 await self._tell(channel, channel.at, payload, ended=terminal)
             else:
                 self._refuse(channel)
+
+    async def _tell_failure(self, error: Exception, channels: Sequence[Channel]) -> None:
+        """Tell of a state that could not be read; a subscriber to whom that comes first, or again, is told no more."""
+        members = [subscriber for channel in channels for subscriber in _members(channel)]
+        untold = [subscriber for subscriber in members if subscriber.after is None]
+        if untold:
+            self._fail(error, untold)
+        if len(untold) < len(members):
+            failure = self.reading.failure(error)
+            for channel in channels:
+                await self._tell(channel, None, failure, ended=False)
 
     async def _tell(self, channel: Channel, at: datetime | None, payload: Payload, *, ended: bool) -> None:
         for subscriber in _members(channel):
