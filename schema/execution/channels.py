@@ -170,17 +170,20 @@ class EventFeed(JobFeed):
     def _due_entries(self) -> list[tuple[Channel, int]]:
         entries: list[tuple[Channel, int]] = []
         for channel in self._due_channels():
-            entries += [
-                (channel, after)
-                for after, subscribers in channel.by_place.items()
-                if any(subscriber.has_room for subscriber in subscribers)
-            ]
+            for after, subscribers in channel.by_place.items():
+                full = [subscriber for subscriber in subscribers if not subscriber.has_room]
+                for subscriber in full:
+                    subscriber.starved = True
+                if len(full) < len(subscribers):
+                    entries.append((channel, after))
         return entries
 
     async def _deliver(self, channel: Channel, after: int, rows: Sequence[Any]) -> None:
         _, channel.at, terminal, *_ = rows[0]
         events = [(row[3], await self.reading.payload(row[4])) for row in rows if row[3] is not None]
         more = len(events) == EVENTS_AT_ONCE
+        if not events and not terminal:
+            return
         for subscriber in tuple(channel.by_place.get(after, ())):
             if await self._push(channel, subscriber, events) and terminal and not more:
                 self._end(subscriber)

@@ -76,7 +76,9 @@ class JobsFeed(Feed):
             self._latest = await self.reading.following.latest()
         await self._tell_changed(self._latest - LOOK_BACK)
         for subscriber, catch_up in tuple(self._behind.items()):
-            if subscriber.has_room and not subscriber.closed:
+            if not subscriber.has_room:
+                subscriber.starved = True
+            elif not subscriber.closed:
                 await self._catch_up(subscriber, catch_up)
 
     async def _tell_changed(self, since: datetime) -> None:

@@ -215,8 +215,11 @@ async def change(connection: AsyncConnection, job_id: str, *, fence: int, column
 
 
 async def begin_submission(connection: AsyncConnection, job_id: str, *, fence: int, dataset_digest: str) -> bool:
-    """Note that from now on a run may exist; not when the claim is lost or a person has asked to cancel."""
-    statement = (
+    """Note that from now on a run may exist, and tell who listens that the data is known.
+
+    Not when the claim is lost or a person has asked to cancel.
+    """
+    begun = (
         update(jobs)
         .where(
             jobs.c.id == job_id,
@@ -227,9 +230,12 @@ async def begin_submission(connection: AsyncConnection, job_id: str, *, fence: i
         .values(
             submit_started_at=func.coalesce(jobs.c.submit_started_at, func.clock_timestamp()),
             dataset_digest=dataset_digest,
+            updated_at=func.clock_timestamp(),
         )
+        .returning(jobs.c.id)
+        .cte("begun")
     )
-    return (await connection.execute(statement)).rowcount == 1
+    return (await connection.execute(select(func.pg_notify(channels.CHANGED, begun.c.id)))).first() is not None
 
 
 async def request_cancel(connection: AsyncConnection, job_id: str, by: str, reason: str | None) -> bool:

@@ -47,11 +47,12 @@ class Api:
         self.plans = Plans()
         self.logged: list[LoggedQuery] = []
         self.bus = Bus(url)  # hears nothing by itself: a test tells its watches
+        self.following = Following(database.reads, self.bus)
         services = SimpleNamespace(
             database=database,
             curation=Curation(database.engine),
             eligibility=Eligibility(database.engine),
-            following=Following(database.reads, self.bus),
+            following=self.following,
             base_models=BaseModels({}),
         )
         self.context = Context(LOCAL, cast("Services", services), self.plans)
