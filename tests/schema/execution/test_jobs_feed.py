@@ -1,7 +1,6 @@
 """Following all jobs: from a moment on, through changes that no event tells of, and out of a filter."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,14 +22,6 @@ pytestmark = pytest.mark.database
 JOBS = """subscription($filter:TrainingJobFilter,$since:DateTime){trainingJobsUpdated(filter:$filter,since:$since){
   id status stillMatches updatedAt mlflowRunId datasetDigest unreachableSince
 }}"""
-
-
-@pytest.fixture
-async def live(own: Api) -> AsyncIterator[Api]:
-    """The API over an empty database, whose bus listens."""
-    async with own.bus:
-        yield own
-    await eventually(lambda: own.execution.subscriptions.feeds == 0)
 
 
 async def begun(api: Api, **variables: object) -> Client:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -67,14 +66,6 @@ class Client:
     def close(self) -> None:
         assert self.subscriber is not None
         self.subscriber.close()
-
-
-@pytest.fixture
-async def live(own: Api) -> AsyncIterator[Api]:
-    """The API over an empty database, whose bus listens."""
-    async with own.bus:
-        yield own
-    await eventually(lambda: own.execution.subscriptions.feeds == 0)
 
 
 async def reads(api: Api, word: str) -> int:
