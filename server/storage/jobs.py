@@ -1,20 +1,17 @@
 """Jobs as they stand. `move` is the only place where a status changes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Text,
-    any_,
     case,
     func,
     insert,
-    literal,
     literal_column,
     select,
     true,
@@ -115,13 +112,6 @@ async def standing(connection: AsyncConnection, job_id: str) -> Standing | None:
     ).where(jobs.c.id == job_id)
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else Standing(JobStatus(row[0]), *row[1:])
-
-
-async def sequences(connection: AsyncConnection, job_ids: Collection[str]) -> dict[str, int]:
-    """The last sequence of each of these jobs, the one that changed longest ago first."""
-    named = jobs.c.id == any_(literal(list(job_ids), ARRAY(Text)))
-    statement = select(jobs.c.id, jobs.c.last_sequence).where(named).order_by(jobs.c.updated_at)
-    return {row[0]: row[1] for row in await connection.execute(statement)}
 
 
 async def submission(connection: AsyncConnection, job_id: str) -> Submission:

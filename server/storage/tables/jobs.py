@@ -131,7 +131,6 @@ class TrainingJobEventRow(Row, table=True):
         CheckConstraint(f"new_status IN ({quoted(JobStatus)})", name="new_status"),
         CheckConstraint("sequence >= 1", name="sequence"),
         Index(None, "job_id", "event_type", "sequence"),
-        Index(None, "created_at"),
     )
 
     id: str = Field(primary_key=True)

@@ -83,17 +83,18 @@ async def test_equal_subscriptions_share_each_statement_and_each_payload(live: A
     job_id = await job(engine, 0, JobStatus.RUNNING)
     many = await clients(live, 100, EVENTS, id=job_id)
     assert (live.execution.subscriptions.feeds, live.execution.subscriptions.subscribers) == (1, 100)
-    await tell(engine, job_id, "first")
-    assert [(await client.data())["sequence"] for client in many] == [1] * 100
+    for sequence in (1, 2):  # the notification of the first may come when it was read already
+        await tell(engine, job_id, "first")
+        assert [(await client.data())["sequence"] for client in many] == [sequence] * 100
     await asyncio.sleep(0)  # asyncpg tells its loggers in the loop's next turn
     live.logged.clear()
-    for number in range(2, 5):
+    for number in range(3, 6):
         await tell(engine, job_id, f"step {number}")
         items = [await client.item() for client in many]
         assert len({id(item) for item in items}) == 1, "one serialisation for all"
     assert await reads(live, "training_job_events") == 3
     await move(engine, job_id, JobStatus.SUCCEEDED)
-    assert [await client.sequences() for client in many] == [[5]] * 100
+    assert [await client.sequences() for client in many] == [[6]] * 100
     assert await reads(live, "training_job_events") == 4
     assert (live.execution.subscriptions.feeds, live.execution.subscriptions.subscribers) == (0, 0)
 
