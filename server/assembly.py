@@ -107,6 +107,6 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
             jobs=Jobs(engine, bus, reconciler, eligibility, default_trainer=settings.trainer),
             curation=Curation(engine),
             eligibility=eligibility,
-            following=Following(engine, bus),
+            following=Following(database.reads, bus),
             base_models=BaseModels(trainers),
         )

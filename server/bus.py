@@ -136,11 +136,16 @@ class Bus:
                 log.warning("the bus can't reach the database", failures=failures, error=str(error))
                 await asyncio.sleep(backoff.delay(failures, first=FIRST_RETRY, longest=LONGEST_RETRY, draw=draw))
                 continue
-            failures = 0
             try:
                 await self._listen(connection)
+                failures = 0
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                failures = 0
                 log.warning("the bus lost its connection", error=str(error) or type(error).__name__)
+            except Exception:
+                failures += 1
+                log.exception("the bus failed, and listens again")
+                await asyncio.sleep(backoff.delay(failures, first=FIRST_RETRY, longest=LONGEST_RETRY, draw=draw))
             finally:
                 if self._deaf_since is None:
                     self._deaf_since = asyncio.get_running_loop().time()

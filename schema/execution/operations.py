@@ -5,8 +5,7 @@ so does whatever ends in an error of the client's: graphql-core words it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Final, cast
@@ -17,16 +16,18 @@ from graphql import (
     GraphQLFormattedError,
     GraphQLSchema,
     OperationType,
-    subscribe,
 )
 from graphql.execution import default_field_resolver, default_type_resolver
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.execution.values import VariableValues
 
-from schema.execution.documents import Operation
+from schema.execution.documents import Operation, Refusal
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.preparation import Preparation, Prepared
+from schema.execution.subscribers import Payload, Subscriber
+from schema.execution.subscriptions import Subscriptions
 from schema.lanes import LONGEST_SECONDS, Lanes, Overloaded
 from schema.limits import LIMITS, Limits
 from schema.reads.arguments import Request
@@ -55,6 +56,7 @@ class Execution:
         self._schema = schema
         self.lanes = lanes
         self.limits = limits
+        self.subscriptions = Subscriptions(schema, self._completed)
         self._preparation = Preparation(schema, lanes, limits)
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._introspections: dict[Place, Answer] = {}
@@ -112,7 +114,7 @@ class Execution:
         """The answer of graphql-core."""
         if prepared.operation.introspects:
             return await self._introspected(prepared, context)
-        result = self._executor(prepared, context).execute_operation()
+        result = self._executor(prepared.operation, prepared.coerced, context).execute_operation()
         return self._formatted(await result if isawaitable(result) else result)
 
     async def _introspected(self, prepared: Prepared, context: Context) -> Answer:
@@ -121,7 +123,9 @@ class Execution:
         fixed = prepared.cost.is_meta and not prepared.operation.definition.variable_definitions
         if fixed and (known := self._introspections.get(place)) is not None:
             return known
-        result = await self.lanes.run(self._executor(prepared, context).execute_operation, quick=False)
+        result = await self.lanes.run(
+            self._executor(prepared.operation, prepared.coerced, context).execute_operation, quick=False
+        )
         answer = self._formatted(await result if isawaitable(result) else result)
         if fixed and len(answer.json) <= LARGEST_KEPT_BYTES:
             self._introspections[place] = answer
@@ -135,17 +139,19 @@ class Execution:
             return failed(TooLarge(len(answer.json), self.limits.result_bytes), executed=True)
         return answer
 
-    def _executor(self, prepared: Prepared, context: Context) -> ExecutorThrowingOnIncremental:
+    def _executor(
+        self, operation: Operation, variables: VariableValues, context: Context, root: object = None
+    ) -> ExecutorThrowingOnIncremental:
         """What executes an operation whose variables are coerced already; `graphql.execute` would do it again."""
-        fragments = dict(prepared.operation.fragments)
+        fragments = dict(operation.fragments)
         return ExecutorThrowingOnIncremental(
             self._schema,
             fragments,
             {name: FragmentDetails(definition) for name, definition in fragments.items()},
-            None,
+            root,
             context,
-            prepared.operation.definition,
-            prepared.coerced,
+            operation.definition,
+            variables,
             default_field_resolver,
             default_type_resolver,
             default_field_resolver,
@@ -158,34 +164,54 @@ class Execution:
 
     async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
         """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
+        if prepared.operation.type is not OperationType.SUBSCRIPTION:
+            yield await self.answered(prepared, context)
+            return
+        woken = asyncio.Event()
+        subscriber = await self.subscribe(prepared, context, woken.set)
         try:
-            if prepared.operation.type is not OperationType.SUBSCRIPTION:
-                yield await self.answer(prepared, context)
-                return
-            results = await self._subscribed(prepared, context)
-            if isinstance(results, ExecutionResult):
-                yield unexecuted(results.errors or ())
-                return
-            async with aclosing(results):
-                async for result in results:
-                    yield formatted(result)
-        except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this stream alone)
-            yield failed(error)
+            while True:
+                item = subscriber.take()
+                if item is None:
+                    await woken.wait()
+                    woken.clear()
+                elif isinstance(item, Payload):
+                    yield Answer(item.json)
+                else:
+                    if item.errors:
+                        yield refused(item.errors)
+                    return
+        finally:
+            subscriber.close()
 
-    async def _subscribed(
-        self, prepared: Prepared, context: Context
-    ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
-        """The results of each event, or the one that says why there are none."""
-        stream = subscribe(
-            self._schema,
-            prepared.operation.document,
-            context_value=context,
-            variable_values=dict(prepared.variables),
-            operation_name=_name(prepared.operation),
-        )
-        return cast(
-            "AsyncGenerator[ExecutionResult] | ExecutionResult", await stream if isawaitable(stream) else stream
-        )
+    async def answered(self, prepared: Prepared, context: Context) -> Answer:
+        """The answer to a query or a mutation; whatever goes wrong is an answer too."""
+        try:
+            return await self.answer(prepared, context)
+        except Exception as error:  # noqa: BLE001  (it is logged and masked)
+            return failed(error)
+
+    async def subscribe(self, prepared: Prepared, context: Context, wake: Callable[[], None]) -> Subscriber:
+        """A subscriber of a subscription; `wake` is called when there is something to take. It must be closed.
+
+        One that can't be followed has its ending right away.
+        """
+        try:
+            return await self.subscriptions.join(prepared.operation, prepared.coerced, context, wake)
+        except Refusal as refusal:
+            errors: Sequence[GraphQLFormattedError] = refusal.errors
+        except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this subscription alone)
+            errors = failed(error).unexecuted
+        subscriber = Subscriber(wake)
+        subscriber.end(errors)
+        return subscriber
+
+    async def _completed(
+        self, operation: Operation, variables: VariableValues, context: Context, root: object
+    ) -> bytes:
+        """The result of an operation on what was read for it."""
+        result = self._executor(operation, variables, context, root).execute_operation()
+        return self._formatted(await result if isawaitable(result) else result).json
 
 
 def formatted(result: ExecutionResult) -> Answer:
@@ -216,7 +242,3 @@ def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
 
 def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:
     return [clipped(masked(error)).formatted for error in errors]
-
-
-def _name(operation: Operation) -> str | None:
-    return operation.definition.name.value if operation.definition.name else None

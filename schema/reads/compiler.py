@@ -89,6 +89,20 @@ class Compiler:
         """The JSON value of the object of a type that the request's key names, as graphql-core completes it."""
         return self._object(type_, nodes, Arguments(self.recorder), _named_by_key)
 
+    def payload(
+        self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], row: Row, *, whole: bool
+    ) -> ColumnElement[Any]:
+        """The JSON value of one row; with `whole` as clients get it, else as graphql-core completes it.
+
+        Raises `NotCompiled` when `whole` is asked for and Python has a part in it.
+        """
+        self._whole = whole
+        pairs = self.pairs(type_, nodes, row)
+        if not whole:
+            pairs.append((TYPE, render.word(type_.name)))
+        rows, item = self.json(pairs, lambda *columns: select(*columns).correlate(row))
+        return select(render.as_json(item)).select_from(rows).scalar_subquery()
+
     def rows(self, table: Table) -> FromClause:
         """The rows of a table that the caller may see, under a name of their own. Nothing else names a table."""
         return table.alias(self.name())

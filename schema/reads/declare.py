@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Final, TypeAlias, TypeVar
 
 import strawberry
@@ -112,7 +113,37 @@ class Assembled:
     """A part of a connection, which is compiled as a whole."""
 
 
-Read: TypeAlias = Scalar | One | Many | Connection | Lookup | Computed | Assembled
+class Stream(Enum):
+    """What is followed: the events of one job, the state of one job, or the states of all jobs that change."""
+
+    EVENTS = auto()
+    JOB = auto()
+    JOBS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a subscriber begins: at which job, if the stream is about one, and behind which place in the stream."""
+
+    job_id: str | None = None
+    after: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A field of the subscription root. `start` makes of its arguments where to begin, and may raise `BadArgument`.
+
+    `unchanging` and `status` are the conditions of a stream of all jobs: those on what never changes of a job, and
+    those on a column with its status.
+    """
+
+    stream: Stream
+    start: Callable[[Mapping[str, Any]], Start]
+    unchanging: Where | None = None
+    status: Callable[[ColumnElement[str], Arguments], Iterable[ColumnElement[bool]]] | None = None
+
+
+Read: TypeAlias = Scalar | One | Many | Connection | Lookup | Computed | Assembled | Followed
 
 
 T = TypeVar("T", bound=type)
@@ -207,6 +238,11 @@ def connection(  # noqa: PLR0913
     return _field(Connection(source, on, where, order, page), description, arguments, graphql_type)
 
 
+def followed(read: Followed, description: str, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401
+    """A stream that clients subscribe to."""
+    return _field(read, description, arguments)
+
+
 def computed(
     resolver: Callable[..., Any],
     description: str,
@@ -220,7 +256,7 @@ def computed(
 
 
 def _field(
-    read: Relation | Lookup,
+    read: Relation | Lookup | Followed,
     description: str,
     arguments: Sequence[Argument],
     graphql_type: Any = None,  # noqa: ANN401

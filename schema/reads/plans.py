@@ -29,7 +29,7 @@ QUICK_CHARACTERS = 2_048  # of a selection; compiled in up to 50 ms on the machi
 OVERSIZE: Final = b"\0"
 ALIAS: Final = re.compile(r" AS (r\$\d+)\b")
 
-Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | bytes]
+Value: TypeAlias = Callable[[Compiler], ColumnElement[Any] | Select[Any] | bytes]
 
 
 class TooLarge(GraphQLError):
@@ -161,9 +161,8 @@ def _length(nodes: Sequence[Selecting], document: Document) -> int:
 def compile_plan(request: Request, document: Document, value: Value, most_bytes: int = LIMITS.result_bytes) -> Plan:
     """One statement with one value: the bytes of the JSON that `value` describes, if it is not those bytes itself.
 
-    Of more than `most_bytes` it has the number in their place, behind a zero byte, which no JSON has.
-
-    Raises `BadArgument`.
+    Of more than `most_bytes` it has the number in their place, behind a zero byte, which no JSON has. A `value` that
+    is a select already is the statement as it stands, with as many rows as it has. Raises `BadArgument`.
     """
     recorder = Recorder(request)
     try:
@@ -172,7 +171,8 @@ def compile_plan(request: Request, document: Document, value: Value, most_bytes:
         return Plan(tuple(recorder.asked))
     if isinstance(answer, bytes):
         return Plan(tuple(recorder.asked), constant=answer)
-    compiled = _bounded(answer, most_bytes).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+    statement = answer if isinstance(answer, Select) else _bounded(answer, most_bytes)
+    compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
     sql = str(compiled)
     _refuse_cross_joins(sql)
     names: list[str] = list(compiled.positiontup or ())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, Text, func, literal_column
+from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, LargeBinary, Text, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,6 +42,11 @@ def json_object(pairs: Pairs) -> JsonObject:
 def as_json(item: ColumnElement[Any]) -> ColumnElement[Any]:
     """A whole row as JSON; what is JSON already stays as it is."""
     return item if isinstance(item.type, JSON) else func.row_to_json(item)
+
+
+def as_bytes(item: ColumnElement[Any]) -> ColumnElement[bytes]:
+    """A JSON value as its text in UTF-8, which costs the client less than text does."""
+    return func.convert_to(item.cast(Text), word("UTF8"), type_=LargeBinary)
 
 
 def fits_a_row(keys: list[str]) -> bool:

@@ -24,7 +24,7 @@ from graphql.execution.values import VariableValues
 from schema.reads.arguments import Request
 from schema.reads.compiler import TYPE, declared, is_read
 from schema.reads.context import Context
-from schema.reads.declare import Computed, Lookup, Relation
+from schema.reads.declare import Computed, Followed, Lookup, Relation
 from schema.reads.plans import Place, Plan, TooLarge, Value
 from schema.reads.selection import Document
 from schema.strawberry_internals import field_definition
@@ -61,6 +61,8 @@ def _attach_field(field: GraphQLField, *, root: bool) -> None:
     read = declared(field)
     if root and isinstance(read, Relation | Lookup):
         field.resolve = _resolve_declared
+    elif isinstance(read, Followed):
+        field.resolve = _resolve_payload
     elif root:
         field.resolve = _following_refs(cast("Callable[..., Any]", field.resolve))
     elif read is not None and not isinstance(read, Computed):
@@ -84,6 +86,11 @@ def _resolve_key(source: Any, info: ResolveInfo, **_arguments: Any) -> Any:  # n
         return source[info.path.key]
     definition = field_definition(info.parent_type.fields[info.field_name])
     return getattr(source, definition.python_name) if definition is not None else None
+
+
+def _resolve_payload(source: Any, _info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
+    """What is told of a stream: the object that a statement read, with what Python still has to complete."""
+    return source
 
 
 async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401

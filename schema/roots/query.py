@@ -56,6 +56,16 @@ def matching(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
 
     Closed sets are written as literals, so that partial indexes serve them and a rare status stays quick.
     """
+    return [*unchanging(job, arguments), *in_status(job.c.status, arguments)]
+
+
+def in_status(status: ColumnElement[str], arguments: Arguments) -> list[ColumnElement[bool]]:
+    """The condition of a `TrainingJobFilter` on the status of a job."""
+    return [among(status, arguments.words("filter", "status"))] if arguments.given("filter", "status") else []
+
+
+def unchanging(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
+    """The conditions of a `TrainingJobFilter` on what never changes of a job."""
     found: list[ColumnElement[bool]] = []
     if arguments.given("filter", "trainingSheetId"):
         wanted = arguments.bind(Text(), "filter", "trainingSheetId", of=plain_id)
@@ -65,8 +75,6 @@ def matching(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
             found.append(job.c[name] == arguments.bind(Text(), "filter", member))
     if arguments.given("filter", "trainer"):
         found.append(job.c.trainer == word(arguments.literal("filter", "trainer")))
-    if arguments.given("filter", "status"):
-        found.append(among(job.c.status, arguments.words("filter", "status")))
     if arguments.given("filter", "createdAfter"):
         found.append(job.c.created_at > arguments.bind(DateTime(timezone=True), "filter", "createdAfter"))
     if arguments.given("filter", "createdBefore"):

@@ -7,10 +7,10 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from schema.api import build
 from schema.execution.operations import Execution
+from schema.execution.subscriptions import Subscriptions
 from schema.graphiql.ide import Ide
 from schema.lanes import Lanes
 from schema.limits import LIMITS, Limits
@@ -18,6 +18,7 @@ from schema.reads.context import Context
 from schema.reads.plans import Plans
 from schema.transport import graphql_http
 from schema.transport.graphql_http import Answered
+from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
 from schema.transport.websocket import Conversation
 from server.assembly import Services
@@ -41,12 +42,26 @@ class Endpoint:
         self._ide = ide
         self._timing = timing
         self._outgoing_bytes = 0
+        self._pings = Heartbeat(timing.ping_every)
+        self._comments = Heartbeat(timing.comment_every)
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who follows what now."""
+        return self._execution.subscriptions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or converse over one socket."""
         if scope["type"] == "websocket":
-            socket = WebSocket(scope, receive, send)
-            await Conversation(socket, self._execution, self._context(), self._timing).run()
+            await Conversation(
+                scope,
+                receive,
+                send,
+                execution=self._execution,
+                context=self._context(),
+                timing=self._timing,
+                pings=self._pings,
+            ).run()
             return
         with suppress(ClientDisconnect):
             response = await self._respond(scope, receive)
@@ -70,7 +85,7 @@ class Endpoint:
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         if scope["method"] in {"GET", "HEAD"} and graphql_http.accepts_html(scope):
             return await self._ide.page()
-        return await graphql_http.respond(scope, receive, self._execution, self._context(), self._timing)
+        return await graphql_http.respond(scope, receive, self._execution, self._context(), self._comments)
 
     def _context(self) -> Context:
         """Who asks is decided here; without an identity mode the server listens on loopback only."""

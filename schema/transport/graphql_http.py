@@ -25,8 +25,8 @@ from schema.reads.context import Context
 from schema.transport import negotiation
 from schema.transport.disconnect import unless_gone
 from schema.transport.event_stream import EventStream
+from schema.transport.heartbeat import Heartbeat
 from schema.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accepted
-from schema.transport.timing import Timing
 
 METHODS: Final = b"GET, POST"
 COST: Final = b"x-graphql-cost"  # with the value 1 it asks for `extensions.cost`
@@ -53,7 +53,9 @@ def accepts_html(scope: Scope) -> bool:
     return "text/html" in _header(scope, b"accept") and "query" not in _parameters(scope)
 
 
-async def respond(scope: Scope, receive: Receive, execution: Execution, context: Context, timing: Timing) -> ASGIApp:
+async def respond(
+    scope: Scope, receive: Receive, execution: Execution, context: Context, comments: Heartbeat
+) -> ASGIApp:
     """The response to a GraphQL request over HTTP. Raises ClientDisconnect, after it has given up the work."""
     accepted = negotiation.accepted(_header(scope, b"accept"))
     try:
@@ -65,7 +67,7 @@ async def respond(scope: Scope, receive: Receive, execution: Execution, context:
     except Refusal as refusal:
         return _refused(refusal, accepted)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
-        return EventStream(execution.answers(prepared, context), timing.comment_every)
+        return EventStream(execution, prepared, context, comments)
     answer = await unless_gone(receive, execution.answer(prepared, context))
     failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
     body = execution.with_cost(answer, prepared) if _header(scope, COST) == "1" else answer.json

@@ -1,23 +1,33 @@
-"""The protocol graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), server side."""
+"""The protocol graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), server side.
+
+It speaks ASGI itself: what Starlette's WebSocket adds is paid for each message of each socket.
+"""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from contextlib import aclosing, suppress
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from graphql import GraphQLFormattedError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from graphql import GraphQLFormattedError, OperationType
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from schema.execution.documents import Refusal
 from schema.execution.json_text import NotJson, decode, encode
 from schema.execution.operations import Execution, failed
+from schema.execution.preparation import Prepared
+from schema.execution.subscribers import Payload, Subscriber
 from schema.reads.context import Context
+from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
 
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_STREAMS: Final = 100
 LONGEST_ID: Final = 128
-LONGEST_REASON: Final = 123  # bytes, of a close frame
+LONGEST_REASON_BYTES: Final = 123  # of a close frame
+PING: Final = '{"type":"ping"}'
+OBJECTS: Final = ("variables", "extensions")
 
 
 class Closing(Exception):
@@ -26,38 +36,78 @@ class Closing(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason.encode(errors="replace")[:LONGEST_REASON].decode(errors="ignore")
+        self.reason = reason.encode(errors="replace")[:LONGEST_REASON_BYTES].decode(errors="ignore")
+
+
+class Stream:
+    """An operation under its id. A subscription has a subscriber, once it has begun; the rest has a task."""
+
+    __slots__ = ("head", "id", "ready", "subscriber", "task", "writer")
+
+    def __init__(self, id_: str, writer: "Writer") -> None:
+        self.id = id_
+        self.head = f'{{"id":{encode(id_).decode()},"type":"next","payload":'
+        self.writer = writer
+        self.ready = False
+        self.subscriber: Subscriber | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self.writer.add(self)
+
+    def end(self) -> None:
+        """Send nothing more."""
+        if self.task is not None:
+            self.task.cancel()
+        if self.subscriber is not None:
+            self.subscriber.close()
 
 
 class Conversation:
     """One socket, from its handshake to its end."""
 
-    def __init__(self, socket: WebSocket, execution: Execution, context: Context, timing: Timing) -> None:
-        self._socket = socket
+    def __init__(  # noqa: PLR0913  (ASGI's three, and what they are served with)
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        execution: Execution,
+        context: Context,
+        timing: Timing,
+        pings: Heartbeat,
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
         self._execution = execution
         self._context = context
-        self._timing = timing
-        self._streams: dict[str, asyncio.Task[None]] = {}
+        self._init_within = timing.init_within
+        self._pings = pings
+        self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writer = Writer(self)
         self._acknowledged = False
 
     async def run(self) -> None:
         """Converse until one side ends it. What is under way then ends too."""
         with suppress(OSError, WebSocketDisconnect):  # the client was quicker
-            if PROTOCOL in self._socket.scope["subprotocols"]:
-                await self._socket.accept(PROTOCOL)
+            await self._receive()  # websocket.connect
+            if PROTOCOL in self._scope["subprotocols"]:
+                await self._send({"type": "websocket.accept", "subprotocol": PROTOCOL, "headers": []})
                 await self._converse()
             else:
-                await self._socket.accept()
+                await self._send({"type": "websocket.accept", "subprotocol": None, "headers": []})
                 await self._close(Closing(4406, "Subprotocol not acceptable"))
 
     async def _converse(self) -> None:
-        self._start(self._ping(), "websocket ping")
+        self._pings.add(self)
         closing = None
         try:
-            async with asyncio.timeout(self._timing.init_within) as patience:
+            async with asyncio.timeout(self._init_within) as patience:
                 while True:
-                    await self._receive()
+                    await self._handle(await self._message())
                     if self._acknowledged:
                         patience.reschedule(None)
         except Closing as broken:
@@ -65,23 +115,27 @@ class Conversation:
         except TimeoutError:
             closing = Closing(4408, "Connection initialisation timeout")
         finally:
-            await self._end_tasks()
+            self._pings.remove(self)
+            await self._end_all()
         if closing is not None:
             await self._close(closing)
 
-    async def _receive(self) -> None:
-        message = await self._message()
+    def beat(self) -> None:
+        """See `Heartbeat`."""
+        self._writer.ping()
+
+    async def _handle(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "connection_init":
                 await self._acknowledge()
             case "ping":
-                await self._send({"type": "pong"})
+                await self.send({"type": "pong"})
             case "pong":
                 pass
             case "subscribe":
-                await self._subscribe(message)
+                await self._handle_subscribe(message)
             case "complete":
-                self._complete(message)
+                self._handle_complete(message)
             case str(kind):
                 raise Closing(4400, f"Unknown message type {kind[:40]!a}")
             case _:
@@ -91,60 +145,64 @@ class Conversation:
         if self._acknowledged:
             raise Closing(4429, "Too many initialisation requests")
         self._acknowledged = True
-        await self._send({"type": "connection_ack"})
+        await self.send({"type": "connection_ack"})
 
-    def _complete(self, message: dict[str, Any]) -> None:
+    def _handle_complete(self, message: dict[str, Any]) -> None:
         """Stop an operation. One that the server has just completed itself is no longer there, and that is fine."""
-        if (task := self._streams.pop(_id(message), None)) is not None:
-            task.cancel()
+        if (stream := self._streams.pop(_id(message), None)) is not None:
+            stream.end()
 
-    async def _subscribe(self, message: dict[str, Any]) -> None:
+    async def _handle_subscribe(self, message: dict[str, Any]) -> None:
         if not self._acknowledged:
             raise Closing(4401, "Unauthorized")
-        stream = _id(message)
-        if stream in self._streams:
-            raise Closing(4409, f"Subscriber for {stream} already exists")
-        if not isinstance(message.get("payload"), dict):
-            raise Closing(4400, "The payload of subscribe must be an object")
+        id_ = _id(message)
+        payload = _payload(message)
+        if id_ in self._streams:
+            raise Closing(4409, f"Subscriber for {id_} already exists")
         if len(self._streams) >= MOST_STREAMS:
-            error = {
+            error: GraphQLFormattedError = {
                 "message": f"more than {MOST_STREAMS} operations on one socket",
                 "extensions": {"code": "TOO_MANY_OPERATIONS"},
             }
-            await self._send({"id": stream, "type": "error", "payload": [error]})
+            await self.send({"id": id_, "type": "error", "payload": [error]})
             return
-        self._streams[stream] = self._start(self._stream(stream, message["payload"]), f"stream {stream}")
+        stream = self._streams[id_] = Stream(id_, self._writer)
+        stream.task = self._start(self._begin(stream, payload), f"stream {id_}")
 
-    async def _stream(self, stream: str, payload: dict[str, Any]) -> None:
-        """Tell the answers of an operation and how it ended. Its id is free again before the client hears that."""
+    async def _begin(self, stream: Stream, payload: Mapping[str, Any]) -> None:
+        """Execute an operation; a subscription goes on in its subscriber's queue, and needs no task."""
+        errors: Sequence[GraphQLFormattedError] = ()
         try:
-            errors = await self._tell(stream, payload)
-        except WebSocketDisconnect:
+            prepared = await self._execution.prepare(payload)
+            if prepared.operation.type is OperationType.SUBSCRIPTION:
+                stream.subscriber = await self._execution.subscribe(prepared, self._context, stream.wake)
+                stream.task = None
+                return
+            errors = await self._answer(stream, prepared)
+        except Refusal as refusal:
+            errors = refusal.errors
+        except (OSError, WebSocketDisconnect):
             return
         except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this operation alone)
             errors = failed(error).unexecuted
-        if self._streams.get(stream) is not asyncio.current_task():
-            return
-        del self._streams[stream]
-        with suppress(WebSocketDisconnect):
-            ending = {"type": "error", "payload": errors} if errors else {"type": "complete"}
-            await self._send({"id": stream, **ending})
+        await self.complete(stream, errors)
 
-    async def _tell(self, stream: str, payload: dict[str, Any]) -> Sequence[GraphQLFormattedError]:
-        """Tell the answers, and return the errors that ended them."""
-        try:
-            prepared = await self._execution.prepare(payload)
-        except Refusal as refusal:
-            return refusal.errors
-        async with aclosing(self._execution.answers(prepared, self._context)) as answers:
-            async for answer in answers:
-                if answer.unexecuted:
-                    return answer.unexecuted
-                await self._send_text(b'{"id":%b,"type":"next","payload":%b}' % (encode(stream), answer.json))
-        return ()
+    async def _answer(self, stream: Stream, prepared: Prepared) -> Sequence[GraphQLFormattedError]:
+        answer = await self._execution.answered(prepared, self._context)
+        if not answer.unexecuted:
+            await self.send_text(f"{stream.head}{answer.json.decode()}}}")
+        return answer.unexecuted
+
+    async def complete(self, stream: Stream, errors: Sequence[GraphQLFormattedError] = ()) -> None:
+        """Tell how an operation ended. Its id is free again before the client hears that."""
+        if self._streams.get(stream.id) is stream:
+            del self._streams[stream.id]
+            with suppress(OSError, WebSocketDisconnect):
+                ending = {"type": "error", "payload": errors} if errors else {"type": "complete"}
+                await self.send({"id": stream.id, **ending})
 
     async def _message(self) -> dict[str, Any]:
-        frame = await self._socket.receive()
+        frame = await self._receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code", 1005))
         text = frame.get("text")
@@ -158,24 +216,20 @@ class Conversation:
             raise Closing(4400, "The payload of a message must be an object")
         return message
 
-    async def _ping(self) -> None:
-        while True:
-            await asyncio.sleep(self._timing.ping_every)
-            await self._send({"type": "ping"})
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message. Raises what `send_text` does."""
+        await self.send_text(encode(message).decode())
 
-    async def _send(self, message: dict[str, Any]) -> None:
-        """Send a message. Raises WebSocketDisconnect, also where the socket has just been closed from our side."""
-        await self._send_text(encode(message))
-
-    async def _send_text(self, message: bytes) -> None:
+    async def send_text(self, text: str) -> None:
+        """Send a frame. Raises OSError when the client has gone, and WebSocketDisconnect when this side has closed."""
         try:
-            await self._socket.send_text(message.decode())
+            await self._send({"type": "websocket.send", "text": text})
         except RuntimeError:
             raise WebSocketDisconnect(1006) from None
 
     async def _close(self, closing: Closing) -> None:
-        with suppress(RuntimeError, WebSocketDisconnect):  # the client was quicker
-            await self._socket.close(closing.code, closing.reason)
+        with suppress(OSError, RuntimeError):  # the client was quicker
+            await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -183,15 +237,100 @@ class Conversation:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _end_tasks(self) -> None:
+    async def _end_all(self) -> None:
+        for stream in self._streams.values():
+            stream.end()
+        self._streams.clear()
+        self._writer.end()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def start_writer(self) -> asyncio.Task[None]:
+        """The task that sends what subscriptions tell."""
+        return self._start(self._writer.run(), "websocket writer")
+
+
+class Writer:
+    """Sends what the subscriptions of one socket have to tell, one frame of each in turn, and pings.
+
+    A client that reads nothing holds up this task, and what its subscribers' queues hold.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._ready: deque[Stream] = deque()
+        self._pinging = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._started = self._ended = False
+
+    def add(self, stream: Stream) -> None:
+        """Send what a stream has."""
+        if not stream.ready:
+            stream.ready = True
+            self._ready.append(stream)
+            self._wake()
+
+    def ping(self) -> None:
+        """Send a ping, unless one still waits to be sent."""
+        self._pinging = True
+        self._wake()
+
+    def end(self) -> None:
+        """Start no more."""
+        self._ended = True
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            if not self._waiting.done():
+                self._waiting.set_result(None)
+        elif not self._started and not self._ended:
+            self._started = True
+            self._conversation.start_writer()
+
+    async def run(self) -> None:
+        """Send until the client is gone."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError, WebSocketDisconnect):
+            while True:
+                while self._ready:
+                    await self._send_next(self._ready.popleft())
+                if self._pinging:
+                    await self._conversation.send_text(PING)
+                    self._pinging = False
+                elif not self._ready:
+                    self._waiting = loop.create_future()
+                    await self._waiting
+                    self._waiting = None
+
+    async def _send_next(self, stream: Stream) -> None:
+        stream.ready = False
+        item = stream.subscriber.take() if stream.subscriber is not None else None
+        if isinstance(item, Payload):
+            self.add(stream)
+            await self._conversation.send_text(item.framed(stream.head, "}"))
+        elif item is not None:
+            await self._conversation.complete(stream, item.errors)
+
 
 def _id(message: dict[str, Any]) -> str:
-    found = message.get("id")
-    if not isinstance(found, str) or not 1 <= len(found) <= LONGEST_ID:
+    given = message.get("id")
+    if not isinstance(given, str) or not 1 <= len(given) <= LONGEST_ID:
         raise Closing(4400, f"An id must be a string of 1 to {LONGEST_ID} characters")
-    return found
+    return given
+
+
+def _payload(message: dict[str, Any]) -> dict[str, Any]:
+    """What to execute, of the form that the protocol gives it."""
+    payload = message.get("payload")
+    if not isinstance(payload, dict):
+        raise Closing(4400, "The payload of subscribe must be an object")
+    if not isinstance(payload.get("query"), str):
+        raise Closing(4400, "The query of a payload must be a string")
+    if not isinstance(payload.get("operationName"), str | None):
+        raise Closing(4400, "The operationName of a payload must be a string")
+    for name in OBJECTS:
+        if not isinstance(payload.get(name), dict | None):
+            raise Closing(4400, f"The {name} of a payload must be an object")
+    return payload

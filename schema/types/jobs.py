@@ -5,6 +5,7 @@ from datetime import datetime
 
 import strawberry
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     DateTime,
     Double,
@@ -22,6 +23,7 @@ from sqlalchemy import column as sql_column
 
 from schema.reads.declare import Argument, Order, Row, Scope, column, connection, expression, many, one, read_from
 from schema.reads.render import among, word
+from schema.reads.streams import STILL_MATCHES
 from schema.types.curation import CREATED_AT, ID, QaPair, TrainingSheet
 from schema.types.enums import DataSplit, JobAction, JobStatus, TrainerKind, Verdict
 from schema.types.events import EVENTS, TYPES, TrainingJobEvent, of_types
@@ -53,6 +55,11 @@ def _duration(job: Row) -> ColumnElement[float]:
 def _estimated_end(job: Row) -> ColumnElement[datetime]:
     running = job.c.status == word(JobStatus.RUNNING)
     return case((running, job.c.estimated_end_at), else_=null()).cast(DateTime(timezone=True))
+
+
+def _still_matches(job: Row) -> ColumnElement[bool]:
+    """A column of the rows that a subscription with a filter reads; elsewhere nothing can have left a filter."""
+    return job.c.get(STILL_MATCHES, literal_column("true", Boolean))
 
 
 def _refused_pairs(scope: Scope) -> FromClause:
@@ -197,6 +204,11 @@ class TrainingJob(Node):
     updated_at: datetime = column(JOB.updated_at, "When it last changed.")
     estimated_end_at: datetime | None = expression(
         _estimated_end, "When the trainer expects to be done, if it says so; null unless the job is RUNNING."
+    )
+    still_matches: bool = expression(
+        _still_matches,
+        "False only in trainingJobsUpdated, for a job that its status has taken out of the subscription's filter: it is"
+        " told this once more, so that a list on a screen can drop it. True everywhere else.",
     )
     duration_seconds: float | None = expression(
         _duration, "From startedAt to completedAt; while it is RUNNING, to its last change."

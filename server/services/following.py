@@ -1,97 +1,139 @@
-"""Following jobs as they change: the table is the truth, the bus only says when to look."""
+"""Telling followers which jobs changed: the bus says when, and the table says what the bus may have missed."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Collection
-from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+import asyncpg
+import structlog
 
 from server.bus import Bus
-from server.domain.errors import NotFound
-from server.domain.examples import unstorable_text
-from server.domain.status import TERMINAL
-from server.storage import events, jobs
-from server.storage.jobs import Standing
+from server.storage import changes
+from server.storage.sessions import Sessions
 
-LOOK_ANYWAY = 5.0  # seconds; a notification may be lost, a look at the table is not
-LOOK_BACK = 15.0  # seconds; an event becomes visible when its transaction ends, some time after it was written
-BATCH = 100
-REMEMBERED = 10_000
+LOOK_EVERY_SECONDS: Final = 5.0  # a notification may be lost, a look at the table is not
+LOOK_BACK: Final = timedelta(seconds=15)  # a change is seen when its transaction ends, some time after it was dated
+PAGE: Final = 1_000
+REMEMBERED: Final = 10_000
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+class Follower(Protocol):
+    """Who is told of changes, in the event loop; it must return at once."""
+
+    def notice(self, job_id: str, at: datetime | None = None) -> None:
+        """A job may have changed; `at` is when it did last, where that is known."""
+
+
 class Following:
-    """Streams that end by themselves once there is nothing more to come."""
+    """Watches the bus as long as anybody follows, and looks at the table every `LOOK_EVERY_SECONDS`.
 
-    engine: AsyncEngine
-    bus: Bus
+    A look is one statement for all followed jobs together, however many followers they have, and one for those who
+    follow all jobs.
+    """
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[str]:
-        """Ids of a job's events behind sequence `after`: those there are, then each new one, until the job is terminal.
+    def __init__(self, reads: Sessions, bus: Bus) -> None:
+        self.reads = reads
+        self.bus = bus
+        self._by_job: dict[str, set[Follower]] = {}
+        self._of_all: set[Follower] = set()
+        self._seen: OrderedDict[str, datetime] = OrderedDict()
+        self._latest: datetime | None = None
+        self._task: asyncio.Task[None] | None = None
 
-        Misses nothing and repeats nothing: it goes by the sequence, which has no gap. Raises `NotFound`.
+    def follow(self, follower: Follower, job_id: str) -> None:
+        """Tell a follower of each change of a job from now on; what is there already it reads itself."""
+        self._by_job.setdefault(job_id, set()).add(follower)
+        self._begin()
+
+    def unfollow(self, follower: Follower, job_id: str) -> None:
+        """Tell it no more."""
+        followers = self._by_job.get(job_id, set())
+        followers.discard(follower)
+        if not followers:
+            self._by_job.pop(job_id, None)
+        self._end_when_alone()
+
+    def follow_all(self, follower: Follower) -> None:
+        """Tell a follower of each change of any job from now on."""
+        self._of_all.add(follower)
+        self._begin()
+
+    async def latest(self) -> datetime:
+        """When the last change was dated that is known; while nobody followed all jobs, the time of this call.
+
+        Changes that no notification told of are looked for from here on. Raises what a read raises.
         """
-        with self.bus.watch(job_id) as watch:
-            while True:
-                standing = await self._standing(job_id)
-                while found := await self._after(job_id, after):
-                    for event_id, sequence in found:
-                        yield event_id
-                        after = sequence
-                if standing.status in TERMINAL and after >= standing.last_sequence:
-                    return
-                await watch.wait(LOOK_ANYWAY)
+        if self._latest is None:
+            now = await changes.moment(self.reads)
+            for change in await self._pages(now - LOOK_BACK):
+                self.see(change.job_id, change.at)
+            self._latest = self._latest or now
+        return self._latest
 
-    async def changes(self, job_id: str) -> AsyncGenerator[str]:
-        """The job's id now, and again whenever it has changed, until it is terminal. Raises `NotFound`."""
-        with self.bus.watch(job_id) as watch:
-            seen: Standing | None = None
-            while True:
-                standing = await self._standing(job_id)
-                if standing != seen:
-                    yield job_id
-                    seen = standing
-                if standing.status in TERMINAL:
-                    return
-                await watch.wait(LOOK_ANYWAY)
+    def unfollow_all(self, follower: Follower) -> None:
+        """Tell it no more."""
+        self._of_all.discard(follower)
+        if not self._of_all:
+            self._latest = None
+            self._seen.clear()
+        self._end_when_alone()
 
-    async def all_changes(self) -> AsyncGenerator[list[str]]:
-        """Ids of jobs that have changed from now on, in batches; never ends.
+    def see(self, job_id: str, at: datetime) -> None:
+        """Note a change that those who follow all jobs know of."""
+        self._seen[job_id] = at
+        self._seen.move_to_end(job_id)
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        if self._latest is not None and at > self._latest:
+            self._latest = at
 
-        What notifications may have missed is found among the latest events. A job is told once for each sequence that
-        was seen of it, which is remembered for the last 10,000 jobs.
-        """
-        told: OrderedDict[str, int] = OrderedDict()
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch(), name="following")
+
+    def _end_when_alone(self) -> None:
+        if self._task is not None and not self._by_job and not self._of_all:
+            self._task.cancel()
+            self._task = None
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + LOOK_EVERY_SECONDS
         with self.bus.watch() as watch:
-            told.update(await self._latest())
             while True:
-                changes = await watch.wait(LOOK_ANYWAY)
-                latest = await (self._latest() if changes.everything else self._sequences(changes.job_ids))
-                new = [job_id for job_id, sequence in latest.items() if told.get(job_id) != sequence]
-                for job_id in new:
-                    told[job_id] = latest[job_id]
-                    told.move_to_end(job_id)
-                while len(told) > REMEMBERED:
-                    told.popitem(last=False)
-                if new:
-                    yield new
+                changed = await watch.wait(max(due - loop.time(), 0))
+                for job_id in changed.job_ids:
+                    self._tell(job_id, None, (*self._by_job.get(job_id, ()), *self._of_all))
+                if changed.everything:
+                    await self._look()
+                    due = loop.time() + LOOK_EVERY_SECONDS
 
-    async def _latest(self) -> dict[str, int]:
-        async with self.engine.connect() as connection:
-            return await events.latest(connection, LOOK_BACK)
+    def _tell(self, job_id: str, at: datetime | None, followers: Iterable[Follower]) -> None:
+        for follower in followers:
+            follower.notice(job_id, at)
 
-    async def _sequences(self, job_ids: Collection[str]) -> dict[str, int]:
-        async with self.engine.connect() as connection:
-            return await jobs.sequences(connection, job_ids)
+    async def _look(self) -> None:
+        try:
+            if self._by_job:
+                for change in await changes.of_jobs(self.reads, self._by_job):
+                    self._tell(change.job_id, change.at, tuple(self._by_job.get(change.job_id, ())))
+            if self._latest is not None:
+                for change in await self._pages(self._latest - LOOK_BACK):
+                    if self._seen.get(change.job_id) != change.at:
+                        self.see(change.job_id, change.at)
+                        self._tell(change.job_id, change.at, tuple(self._of_all))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("followed jobs could not be looked at", error=str(error) or type(error).__name__)
 
-    async def _standing(self, job_id: str) -> Standing:
-        if unstorable_text(job_id) is None:
-            async with self.engine.connect() as connection:
-                standing = await jobs.standing(connection, job_id)
-            if standing is not None:
-                return standing
-        raise NotFound(f"no job has the id {job_id[:60]!a}", ("jobId",))
-
-    async def _after(self, job_id: str, sequence: int) -> list[tuple[str, int]]:
-        async with self.engine.connect() as connection:
-            return list(await events.after(connection, job_id, sequence, BATCH))
+    async def _pages(self, since: datetime) -> list[changes.Change]:
+        found, place = [], changes.Change("", since)
+        while page := await changes.behind(self.reads, place.at, place.job_id, PAGE):
+            found += page
+            place = page[-1]
+            if len(page) < PAGE:
+                break
+        return found

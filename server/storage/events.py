@@ -3,13 +3,11 @@
 Sequences count 1, 2, 3 … within a job. They are taken under the lock of the job's row, so they become visible in order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Select, Text, Update, exists, func, insert, literal, null, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain import channels, ids
 from server.domain.status import EventType, JobStatus
@@ -70,26 +68,3 @@ def untold(job_id: str, event_type: EventType, **data: str) -> ColumnElement[boo
     """Whether no event of this type has these texts in its data yet: for what is said once in a job's life."""
     said = (events.c.event_data[key].as_string() == value for key, value in data.items())
     return ~exists().where(events.c.job_id == job_id, events.c.event_type == event_type.value, *said)
-
-
-async def after(connection: AsyncConnection, job_id: str, sequence: int, limit: int) -> Sequence[tuple[str, int]]:
-    """Ids and sequences of the events of a job that follow `sequence`, oldest first."""
-    statement = (
-        select(events.c.id, events.c.sequence)
-        .where(events.c.job_id == job_id, events.c.sequence > sequence)
-        .order_by(events.c.sequence)
-        .limit(limit)
-    )
-    return [(event_id, number) for event_id, number in await connection.execute(statement)]
-
-
-async def latest(connection: AsyncConnection, within: float) -> dict[str, int]:
-    """The last sequence of each job that had an event within so many seconds, the longest ago first."""
-    recent = func.statement_timestamp() - timedelta(seconds=within)  # no index serves what changes from row to row
-    statement = (
-        select(events.c.job_id, func.max(events.c.sequence))
-        .where(events.c.created_at > recent)
-        .group_by(events.c.job_id)
-        .order_by(func.max(events.c.created_at))
-    )
-    return {row[0]: row[1] for row in await connection.execute(statement)}

@@ -1,20 +1,17 @@
 """Jobs as they stand. `move` is the only place where a status changes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Text,
-    any_,
     case,
     func,
     insert,
-    literal,
     literal_column,
     select,
     true,
@@ -117,13 +114,6 @@ async def standing(connection: AsyncConnection, job_id: str) -> Standing | None:
     return None if row is None else Standing(JobStatus(row[0]), *row[1:])
 
 
-async def sequences(connection: AsyncConnection, job_ids: Collection[str]) -> dict[str, int]:
-    """The last sequence of each of these jobs, the one that changed longest ago first."""
-    named = jobs.c.id == any_(literal(list(job_ids), ARRAY(Text)))
-    statement = select(jobs.c.id, jobs.c.last_sequence).where(named).order_by(jobs.c.updated_at)
-    return {row[0]: row[1] for row in await connection.execute(statement)}
-
-
 async def submission(connection: AsyncConnection, job_id: str) -> Submission:
     """What to submit."""
     register_as = case((jobs.c.register_to_uc, jobs.c.uc_model_name))
@@ -215,8 +205,11 @@ async def change(connection: AsyncConnection, job_id: str, *, fence: int, column
 
 
 async def begin_submission(connection: AsyncConnection, job_id: str, *, fence: int, dataset_digest: str) -> bool:
-    """Note that from now on a run may exist; not when the claim is lost or a person has asked to cancel."""
-    statement = (
+    """Note that from now on a run may exist, and tell who listens that the data is known.
+
+    Not when the claim is lost or a person has asked to cancel.
+    """
+    begun = (
         update(jobs)
         .where(
             jobs.c.id == job_id,
@@ -227,9 +220,12 @@ async def begin_submission(connection: AsyncConnection, job_id: str, *, fence: i
         .values(
             submit_started_at=func.coalesce(jobs.c.submit_started_at, func.clock_timestamp()),
             dataset_digest=dataset_digest,
+            updated_at=func.clock_timestamp(),
         )
+        .returning(jobs.c.id)
+        .cte("begun")
     )
-    return (await connection.execute(statement)).rowcount == 1
+    return (await connection.execute(select(func.pg_notify(channels.CHANGED, begun.c.id)))).first() is not None
 
 
 async def request_cancel(connection: AsyncConnection, job_id: str, by: str, reason: str | None) -> bool:

@@ -1,12 +1,14 @@
 """Read-only sessions for compiled reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+
+T = TypeVar("T")
 
 LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError, ConnectionError)
 RELEASE_SECONDS: Final = 1.0  # for the server to confirm that it has given up a statement
@@ -30,22 +32,31 @@ class Sessions:
 
         Raises TimeoutError when there is none in time, also where no session became free or the network is silent.
         """
+        return await self._read(PoolConnectionProxy.fetchval, statement, values)
+
+    async def rows(self, statement: str, values: Sequence[object] = ()) -> "list[asyncpg.Record]":
+        """The rows of a statement's result; lost sessions and time as for `value`."""
+        return await self._read(PoolConnectionProxy.fetch, statement, values)
+
+    async def _read(self, fetch: Callable[..., Awaitable[T]], statement: str, values: Sequence[object]) -> T:
         deadline = asyncio.timeout(self._seconds)
         try:
             async with deadline, self._free:
                 try:
-                    return await self._value(statement, values, deadline)
+                    return await self._attempt(fetch, statement, values, deadline)
                 except LOST:
-                    return await self._value(statement, values, deadline)
+                    return await self._attempt(fetch, statement, values, deadline)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise TimeoutError(f"the database did not answer within {self._seconds:g} seconds") from error
 
-    async def _value(self, statement: str, values: Sequence[object], deadline: asyncio.Timeout) -> Any:  # noqa: ANN401
+    async def _attempt(
+        self, fetch: Callable[..., Awaitable[T]], statement: str, values: Sequence[object], deadline: asyncio.Timeout
+    ) -> T:
         session = await self._taken()
         try:
-            result = await session.fetchval(statement, *values)
+            result = await fetch(session, statement, *values)
         except BaseException:
             if deadline.expired():
                 session.terminate()  # who has not answered until now need not be asked to cancel

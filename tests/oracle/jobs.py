@@ -32,6 +32,7 @@ def bind_jobs(schema: GraphQLSchema) -> None:
             "trainingSheet": of_row("training_sheets", "training_sheet_id"),
             "isTerminal": lambda job, _: job["status"] in TERMINAL,
             "availableActions": _available_actions,
+            "stillMatches": lambda _job, _info: True,
             "excluded": _excluded,
             "durationSeconds": _duration,
             "estimatedEndAt": _estimated_end,

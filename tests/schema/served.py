@@ -16,11 +16,12 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
-from starlette.routing import Router
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 
-from schema.transport.endpoint import routes
+from schema.execution.subscriptions import Subscriptions
+from schema.transport.endpoint import Endpoint, routes
 from schema.transport.timing import Timing
 from server.assembly import Services
 from server.bus import Bus
@@ -131,6 +132,7 @@ class Served:
     database: Database
     bus: Bus
     services: SimpleNamespace
+    subscriptions: Subscriptions
     statements: list[str] = field(default_factory=list)
 
     async def post(self, query: str, *, accept: str = "application/json", **rest: object) -> httpx.Response:
@@ -174,10 +176,15 @@ class Served:
             await connection.execute(select(func.pg_notify(channels.CHANGED, job_id)))
 
     def watches(self) -> int:
-        return sum(len(watches) for watches in self.bus._watches.values())
+        """How many subscriptions there are."""
+        return self.subscriptions.subscribers
 
     async def watched(self, count: int) -> None:
         await eventually(lambda: self.watches() == count)
+
+    def reads(self, table: str) -> list[str]:
+        """The reads so far that name a table."""
+        return [statement for statement in self.statements if table in statement]
 
     def connections_in_use(self) -> int:
         """Those that write."""
@@ -216,14 +223,16 @@ async def serving(url: str, timing: Timing | None = None) -> AsyncIterator[Serve
         services = SimpleNamespace(
             database=database,
             bus=bus,
-            following=Following(database.engine, bus),
+            following=Following(database.reads, bus),
             curation=Curation(database.engine),
             base_models=BaseModels({}),
         )
-        app = Router(routes(cast("Services", services), timing or Timing()))
+        served_routes = routes(cast("Services", services), timing or Timing())
+        endpoint = cast("Endpoint", cast("Route", served_routes[0]).endpoint)
+        app = Router(served_routes)
         with _Complaints.none():
             async with _answering(app) as authority, _client(authority) as http:
-                served = Served(url, authority, http, database, bus, services)
+                served = Served(url, authority, http, database, bus, services, endpoint.subscriptions)
                 async with database.reads.session() as connection:
                     connection.add_query_logger(lambda logged: _note(served, logged))
                 yield served

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from schema.reads.compiler import declared
-from schema.reads.declare import Assembled, Computed, Connection, Lookup, Many, One, Relation, Scalar
+from schema.reads.declare import Assembled, Computed, Connection, Followed, Lookup, Many, One, Relation, Scalar
 from tests.schema.declarations import (
     FIELDS,
     READ,
@@ -51,6 +51,7 @@ MADE_BY_PYTHON = {
 NEVER_NULL = {
     "TrainingJob.isTerminal": "the status is never null",
     "TrainingJob.availableActions": "each branch is an array",
+    "TrainingJob.stillMatches": "a condition on the status, which is never null, or true itself",
     "TrainingJobLineage.qaPairIds": "ARRAY of no rows is the empty array, and no frozen pair is without its pair",
     "TrainingJobLineage.canonicalLabelIds": "the same; pairs without a label are left out",
     "TrainingJobEvent.cursor": "the sequence is never null",
@@ -102,7 +103,9 @@ def test_each_other_field_is_assembled_or_answered_by_python() -> None:
             continue
         read = declared(field.definition)
         if field.type.name in {"Query", "Mutation", "Subscription"}:
-            assert isinstance(read, Relation | Lookup) or field.strawberry.base_resolver is not None, field.place
+            assert isinstance(read, Relation | Lookup | Followed) or field.strawberry.base_resolver is not None, (
+                field.place
+            )
         else:
             assert isinstance(read, Assembled), field.place
 

@@ -61,6 +61,7 @@ class TrainingJobRow(Row, table=True):
         Index(None, "created_by", "created_at", "id"),
         Index(None, "model_name", "created_at", "id"),
         Index(None, "trainer", "created_at", "id"),
+        Index(None, "updated_at", "id"),  # what changed since a moment
         Index("ix_training_jobs_due", "next_poll_at", postgresql_where=text(f"status IN ({quoted(ACTIVE)})")),
         Index("ix_training_jobs_active", "created_at", "id", postgresql_where=text(f"status IN ({quoted(ACTIVE)})")),
     )
@@ -130,7 +131,6 @@ class TrainingJobEventRow(Row, table=True):
         CheckConstraint(f"new_status IN ({quoted(JobStatus)})", name="new_status"),
         CheckConstraint("sequence >= 1", name="sequence"),
         Index(None, "job_id", "event_type", "sequence"),
-        Index(None, "created_at"),
     )
 
     id: str = Field(primary_key=True)

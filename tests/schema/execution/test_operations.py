@@ -35,7 +35,7 @@ def bus(api: Api) -> Bus:
 
 
 def watches(api: Api) -> int:
-    return sum(len(watches) for watches in bus(api)._watches.values())
+    return api.execution.subscriptions.subscribers
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import asyncpg
 import httpx
 import pytest
+from graphql import OperationType
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from schema.execution.operations import Answer
+from schema.execution.operations import Execution
+from schema.execution.preparation import Prepared
+from schema.execution.subscribers import Payload, Subscriber
+from schema.reads.context import Context
 from schema.transport.event_stream import EventStream
+from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
 from server.domain.status import JobStatus
 from tests.schema.clients import Events, eventually
@@ -23,7 +29,7 @@ pytestmark = pytest.mark.database
 
 UPDATED = "subscription($id:ID!){trainingJobUpdated(id:$id){status isTerminal}}"
 EVENTS = "subscription($id:ID!,$after:String){trainingJobEvents(jobId:$id,after:$after){sequence message cursor}}"
-ALL = "subscription($filter:TrainingJobFilter){trainingJobsUpdated(filter:$filter){id status}}"
+ALL = "subscription($filter:TrainingJobFilter){trainingJobsUpdated(filter:$filter){id status stillMatches}}"
 SSE = {"Accept": "text/event-stream"}
 
 
@@ -158,7 +164,7 @@ async def test_a_history_is_resumed_without_a_gap_and_ends_with_the_job(served: 
     assert heard == [(1, "step 1"), (2, "step 2"), (3, "step 3"), (4, "step 4"), (5, "now SUCCEEDED")]
 
 
-async def test_a_filter_tells_matching_jobs_only(served: Served) -> None:
+async def test_a_filter_tells_matching_jobs_and_those_that_leave_it(served: Served) -> None:
     probe, changed, ended, other = [await served.job(number) for number in (1, 3, 5, 2)]
     async with served.events(ALL, filter={"modelName": "model 1", "status": ["RUNNING"]}) as events:
         first = asyncio.create_task(events.receive())
@@ -169,10 +175,15 @@ async def test_a_filter_tells_matching_jobs_only(served: Served) -> None:
         await served.tell(other)
         await served.move(ended, JobStatus.FAILED)
         await served.tell(changed)
-        while received == ("next", {"data": {"trainingJobsUpdated": {"id": probe, "status": "RUNNING"}}}):
+        while received == listed(probe, "RUNNING", matches=True):
             received = await events.receive()
-        assert received == ("next", {"data": {"trainingJobsUpdated": {"id": changed, "status": "RUNNING"}}})
+        assert received == listed(ended, "FAILED", matches=False)
+        assert await events.receive() == listed(changed, "RUNNING", matches=True)
     await served.watched(0)
+
+
+def listed(job_id: str, status: str, *, matches: bool) -> tuple[str, Any]:
+    return "next", {"data": {"trainingJobsUpdated": {"id": job_id, "status": status, "stillMatches": matches}}}
 
 
 async def said(events: Events) -> tuple[str, Any]:
@@ -222,14 +233,13 @@ async def test_a_client_that_goes_while_its_payload_is_read_ends_that_too(served
 
 async def test_a_client_that_reads_nothing_and_goes_ends_its_subscription() -> None:
     """Nobody waits for the next answer while the last one can't be sent."""
-    sending, closed = asyncio.Event(), asyncio.Event()
+    sending = asyncio.Event()
+    subscribers: list[Subscriber] = []
 
-    async def answers() -> AsyncGenerator[Answer]:
-        try:
-            while True:
-                yield Answer(b'{"data":{}}')
-        finally:
-            closed.set()
+    async def subscribe(_prepared: object, _context: object, wake: Callable[[], None]) -> Subscriber:
+        subscribers.append(Subscriber(wake))
+        subscribers[0].push(Payload(b'{"data":{}}'))
+        return subscribers[0]
 
     async def receive() -> Message:
         await sending.wait()
@@ -241,8 +251,15 @@ async def test_a_client_that_reads_nothing_and_goes_ends_its_subscription() -> N
             await asyncio.Event().wait()
 
     with pytest.raises(ClientDisconnect):
-        await EventStream(answers(), 15)({"type": "http"}, receive, send)
-    assert closed.is_set()
+        await _streaming(subscribe)({"type": "http"}, receive, send)
+    assert subscribers[0].closed
+
+
+def _streaming(subscribe: Callable[..., Awaitable[Subscriber]]) -> EventStream:
+    """A response to a subscription."""
+    execution = cast("Execution", SimpleNamespace(subscribe=subscribe))
+    prepared = cast("Prepared", SimpleNamespace(operation=SimpleNamespace(type=OperationType.SUBSCRIPTION)))
+    return EventStream(execution, prepared, cast("Context", None), Heartbeat(15))
 
 
 async def test_a_failure_inside_ends_the_stream_with_a_masked_error(served: Served) -> None:

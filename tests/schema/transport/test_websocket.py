@@ -90,8 +90,6 @@ async def test_ids_may_hold_any_character(served: Served) -> None:
     [
         ({"query": "{"}, None, "Syntax Error: Expected Name, found <EOF>."),
         ({"query": "{trainingJobs{total}}"}, None, "Cannot query field 'total' on type 'TrainingJobConnection'."),
-        ({}, "BAD_REQUEST", "query must be a string"),
-        ({"query": COUNT, "variables": []}, "BAD_REQUEST", "variables must be an object"),
         ({"query": COUNT, "operationName": "A"}, None, "the document has no operation called 'A'; it has (unnamed)"),
         (
             {"query": "query($n:Int!){trainingJobs(first:$n){totalCount}}"},
@@ -178,7 +176,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(own: Served, *, abrupt: 
             await socket.subscribe("mutation", CREATE, name="never")
             await own.watched(2)
             await lock.waiting(2)
-            assert len(tasks()) == 5
+            assert tasks() == {"websocket writer", "stream query", "stream mutation"}
             if abrupt:
                 socket.connection.transport.abort()
             else:

@@ -73,6 +73,10 @@ ID = f"An id must be a string of 1 to {LONGEST_ID} characters"
 QUERY = {"query": COUNT}
 
 
+def subscribing(payload: dict[str, object]) -> str:
+    return json.dumps({"type": "subscribe", "id": "1", "payload": payload})
+
+
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
@@ -110,6 +114,11 @@ QUERY = {"query": COUNT}
         (json.dumps({"type": "subscribe", "id": "x" * (LONGEST_ID + 1), "payload": QUERY}), ID),
         (json.dumps({"type": "subscribe", "id": "1"}), "The payload of subscribe must be an object"),
         (json.dumps({"type": "subscribe", "id": "1", "payload": None}), "The payload of subscribe must be an object"),
+        (subscribing({}), "The query of a payload must be a string"),
+        (subscribing({"query": None}), "The query of a payload must be a string"),
+        (subscribing({"query": COUNT, "operationName": 1}), "The operationName of a payload must be a string"),
+        (subscribing({"query": COUNT, "variables": []}), "The variables of a payload must be an object"),
+        (subscribing({"query": COUNT, "extensions": "x"}), "The extensions of a payload must be an object"),
         (json.dumps({"type": "subscribe", "id": "1", "payload": COUNT}), NO_PAYLOAD),
         (json.dumps({"type": "subscribe", "id": "1", "payload": [QUERY]}), NO_PAYLOAD),
     ],

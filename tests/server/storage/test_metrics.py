@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.event import listen
 
-from server.storage import events, metrics
+from server.storage import metrics
 from server.storage.metrics import Point, Step
 from tests.server.scripted_trainer import NOON
 from tests.server.workshop import Workshop, opened_workshop
@@ -71,16 +71,3 @@ async def test_latest_values_that_are_not_given_stay(workshop: Workshop) -> None
         await metrics.upsert_latest(connection, job_id, {"train_loss": None, "val_loss": 0.5})
     latest = "SELECT train_loss, val_loss, tokens_processed FROM training_job_metrics"
     assert await workshop.desk.one(latest) == (None, 0.5, 2**40)
-
-
-async def test_events_after_a_sequence_come_in_order_and_in_pages(workshop: Workshop) -> None:
-    job_id = await workshop.running()
-    async with workshop.engine.connect() as connection:
-        found = await events.after(connection, job_id, 0, 10)
-        assert [sequence for _, sequence in found] == [1, 2, 3]
-        assert await events.after(connection, job_id, 0, 2) == list(found[:2])
-        assert await events.after(connection, job_id, 2, 10) == list(found[2:])
-        assert await events.after(connection, job_id, 3, 10) == []
-        assert await events.after(connection, "job_none", 0, 10) == []
-    ids = await workshop.desk.rows("SELECT id, sequence FROM training_job_events ORDER BY sequence")
-    assert ids == found
