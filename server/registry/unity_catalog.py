@@ -31,10 +31,11 @@ def find_or_make(
     """
     version = _version_of(client, run_id, name)
     if version is not None:
-        newest = client.get_model_version(name, version.version) if version.status == models.PENDING else version
-        if newest.status != models.PENDING or _age_seconds(newest) <= abandoned_after_seconds:
-            return Version(str(newest.version), newest.status)
-        client.delete_model_version(name, newest.version)
+        if version.status == models.PENDING:
+            version = client.get_model_version(name, version.version)  # lists lag behind
+        if not _is_abandoned(version, abandoned_after_seconds):
+            return Version(str(version.version), version.status)
+        client.delete_model_version(name, version.version)
     run = models.logged(client, run_id)
     try:
         return models.make_version(client, run, name, description=f"Trained by Tunegraph, job {job_id}")
@@ -63,8 +64,11 @@ def _delete_pending(client: "MlflowClient", run_id: str, name: str) -> None:
             client.delete_model_version(name, version.version)
 
 
-def _age_seconds(version: "ModelVersion") -> float:
-    return time.time() - (version.creation_timestamp or 0) / MILLISECONDS_PER_SECOND
+def _is_abandoned(version: "ModelVersion", after_seconds: float) -> bool:
+    made = version.creation_timestamp or 0  # when Databricks does not say
+    return (
+        version.status == models.PENDING and made > 0 and time.time() - made / MILLISECONDS_PER_SECOND > after_seconds
+    )
 
 
 def _versions_of(client: "MlflowClient", run_id: str, name: str) -> "list[ModelVersion]":

@@ -22,7 +22,13 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba (2015) rec
 
 
 def gradients(questions: Floats, answers: Floats, truth: Integers) -> tuple[Floats, Floats]:
-    """The gradients of `batch_loss` by `questions` and by `answers`, both of shape (B, D)."""
+    """The gradients of a batch's loss by `questions` and by `answers`, both of shape (B, D) as these are.
+
+    The loss is the mean over i of -log softmax(SCALE · cos(questions[i], answers))[i], with vectors of any length, and
+    with the other answers of the batch as negatives: Karpukhin et al., Dense Passage Retrieval for Open-Domain Question
+    Answering, 2020. `truth` has shape (B,) and says which answers are the same text: another row with question i's own
+    answer is left out of its softmax.
+    """
     question_units, answer_units = unit(questions), unit(answers)
     scores = _scores(question_units, answer_units)
     same = truth[:, None] == truth[None, :]
@@ -35,20 +41,6 @@ def gradients(questions: Floats, answers: Floats, truth: Integers) -> tuple[Floa
         _through_unit(by_score @ answer_units, questions, question_units),
         _through_unit(by_score.T @ question_units, answers, answer_units),
     )
-
-
-def batch_loss(questions: Floats, answers: Floats, truth: Integers) -> float:
-    """The mean over i of -log softmax(SCALE · cos(questions[i], answers))[i]: "in-batch negatives".
-
-    `questions` and `answers` are vectors of any length, of shape (B, D); the answer of question i is answers[i].
-    `truth` has shape (B,) and says which answers are the same text: another row with question i's own answer is left
-    out of its softmax. See Karpukhin et al., Dense Passage Retrieval for Open-Domain Question Answering, 2020.
-    """
-    scores = _scores(unit(questions), unit(answers))
-    same = truth[:, None] == truth[None, :]
-    np.fill_diagonal(same, val=False)
-    scores[same] = -np.inf
-    return float(-np.log(np.diag(_softmax(scores))).mean())
 
 
 def rank(questions: Floats, candidates: Floats, truth: Sequence[int] | Integers) -> dict[str, float]:

@@ -53,11 +53,9 @@ async def kept(workspace: Workspace, tracked: str) -> str:
         if node is None:
             return ""
         chunks = [path for path in await artifacts.listed(workspace, tracked, node) if path != node]
-        return (
-            (await artifacts.read(workspace, f"{root}/{max(chunks, key=_numbers)}"))[-TAIL_CHARACTERS:]
-            if chunks
-            else ""
-        )
+        if not chunks:
+            return ""
+        return (await artifacts.read(workspace, f"{root}/{max(chunks, key=_numbers)}"))[-TAIL_CHARACTERS:]
     except ApiError as error:
         raise Unavailable(f"MLflow does not give the log: {error}") from error
 

@@ -62,7 +62,7 @@ class Observer:
         return observed
 
     async def tracked(self, run_id: str) -> str | None:
-        """The id of a run's MLflow run; None while it has none. Raises `ApiError` and `Unavailable`."""
+        """The id of a run's MLflow run; None while it has none. Raises `Unavailable`."""
         known = self._known.get(run_id, Known())
         if known.tracked is None:
             known = self._remember(run_id, await calls.output(self._workspace, await self._run(run_id)))

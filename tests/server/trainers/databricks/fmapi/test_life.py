@@ -107,7 +107,7 @@ async def test_a_job_is_trained_followed_and_registered(database_url: str, bench
 async def test_a_fault_costs_time_and_nothing_else(
     database_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str, fault: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(submission, "OTHERS_RUN", 0.1)
+    monkeypatch.setattr(submission, "OTHERS_RUN_SECONDS", 0.1)
     async with at_work(database_url, bench, bench.trainer(settle=0.0)) as workshop:
         job_id = await workshop.create(base_model=SMALL, **TO_UC)
         bench.databricks.faults.script(**POINTS[point], times=2, **fault)
@@ -158,7 +158,7 @@ async def test_a_job_that_fmapi_no_longer_takes_says_where_to_go(database_url: s
 async def test_a_job_whose_run_is_not_certain_waits_and_says_why(
     database_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "OTHERS_RUN", 0.1)
+    monkeypatch.setattr(submission, "OTHERS_RUN_SECONDS", 0.1)
     trainer = bench.trainer()
     async with at_work(database_url, bench, trainer) as workshop:
         bench.databricks.faults.script("reset", GRAPHQL, operation="CreateFinetune")

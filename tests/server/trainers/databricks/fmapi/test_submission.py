@@ -82,7 +82,7 @@ async def test_a_request_that_is_lost_is_sent_again_only_when_its_run_can_no_lon
 async def test_another_server_waits_as_well_before_it_submits_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "OTHERS_RUN", 0.1)
+    monkeypatch.setattr(submission, "OTHERS_RUN_SECONDS", 0.1)
     bench.databricks.faults.script("reset", GRAPHQL, operation="CreateFinetune")
     with pytest.raises(Unavailable):
         await bench.trainer().submit(bench.request("job_1"))
@@ -103,7 +103,7 @@ async def test_another_server_waits_as_well_before_it_submits_again(
 async def test_a_server_that_was_stopped_after_its_search_creates_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "SEND_WITHIN", -1.0)
+    monkeypatch.setattr(submission, "SEND_SECONDS", -1.0)
     with pytest.raises(Unavailable, match="not submitted in time"):
         await bench.trainer().submit(bench.request("job_1"))
     assert bench.creations() == []
@@ -142,7 +142,7 @@ async def test_a_submission_that_is_given_up_in_the_middle_is_in_doubt(bench: Be
 async def test_trouble_on_the_way_to_the_run_is_over_when_it_is_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, path: str, fault: dict[str, Any], *, after: bool
 ) -> None:
-    monkeypatch.setattr(submission, "OTHERS_RUN", 0.1)
+    monkeypatch.setattr(submission, "OTHERS_RUN_SECONDS", 0.1)
     trainer = bench.trainer(settle=0.0)
     bench.databricks.faults.script(path=path, after=after, times=3, **fault)
     name, said = await attempts(lambda: trainer.submit(bench.request("job_1")))
