@@ -67,7 +67,7 @@ async def import_with_progress(
 
 
 def _outcome(report: ImportReport) -> str:
-    parts = [f"{report.pairs} pairs imported"]
+    parts = [f"{_pairs(report.pairs)} imported"]
     if report.already_there:
         parts.append(f"{report.already_there} there already")
     if report.labels:
