@@ -204,8 +204,7 @@ class QaPair(Node):
     control_token: str | None = column(
         tables.qa_pairs.c.control_token,
         "The first control token of a chat template, such as <|im_end|>, that its messages quote; null when they quote"
-        " none. The pair may be trained on: the trainers of this server read it as a text, others may take it for the"
-        " end of a turn.",
+        " none. The pair may be trained on: LOCAL and AI_RUNTIME read it as text, FMAPI may take it for the token.",
     )
     canonical_label: CanonicalLabel | None = one(
         tables.canonical_labels,

@@ -71,7 +71,7 @@ async def import_with_progress(
 
 
 def _outcome(report: ImportReport) -> str:
-    parts = [f"{report.pairs} pairs imported"]
+    parts = [f"{_pairs(report.pairs)} imported"]
     if report.already_there:
         parts.append(f"{report.already_there} there already")
     if report.labels:
@@ -85,9 +85,10 @@ def _remarks(report: ImportReport) -> Iterator[str]:
     for pairs, line, defect in report.defects:
         yield f"  {defect.code}: {_pairs(pairs)} can't be trained on; in line {line}, {defect.reason}"
     if tokens := report.control_tokens:
+        quoting = "1 pair quotes" if tokens.pairs == 1 else f"{tokens.pairs} pairs quote"
         yield (
-            f"  {_pairs(tokens.pairs)} with a control token of a chat template in a text, which stays a text when it is"
-            f" trained on here; the first is {tokens.token} in line {tokens.first_line}"
+            f"  {quoting} a control token of a chat template; in line {tokens.first_line}, {tokens.token}. The trainers"
+            " LOCAL and AI_RUNTIME read it as text"
         )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from server.domain.examples import Message, Role
 from server.domain.invisible import without_invisible
 
+SPACE_AT_PUNCTUATION: Final = re.compile(r" ?([^\w ]) ?")
 ONE_SIGN: Final = str.maketrans("‘’‚‛′“”„‟″«»‐‑‒–—―−", '\'\'\'\'\'"""""""-------')  # noqa: RUF001  (what is unified)
 
 
@@ -30,8 +32,5 @@ def normalised(text: str) -> str:
     "invoice 18" are different questions.
     """
     folded = unicodedata.normalize("NFKC", without_invisible(text).translate(ONE_SIGN)).casefold()
-    key = " ".join(unicodedata.normalize("NFKC", folded).split())
-    for mark in set(key):
-        if mark != " " and not mark.isalnum():
-            key = key.replace(f" {mark}", mark).replace(f"{mark} ", mark)
-    return key
+    collapsed = " ".join(unicodedata.normalize("NFKC", folded).split())
+    return SPACE_AT_PUNCTUATION.sub(r"\1", collapsed)

@@ -5,7 +5,7 @@ from typing import Final
 
 HEAD_BYTES: Final = 4_096
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-MOST_OF: Final = 0.4  # the share of bytes that are NUL in every second place of ASCII text as UTF-16
+NUL_SHARE: Final = 0.4  # of the bytes in a place that are NUL: nearly all are, in text that is mostly Latin
 TO_JSON_LINES: Final = "to_json('FILE.jsonl', orient='records', lines=True, force_ascii=False)"
 LIST_TO_LINES: Final = "write one object a line: jq -c '.[]' FILE > FILE.jsonl"
 
@@ -49,7 +49,7 @@ def _encoding(head: bytes) -> str | None:
         if head.startswith(mark):
             return encoding
     places = [head[place : len(head) // 4 * 4 : 4] for place in range(4)]
-    zero = [bool(place) and place.count(0) / len(place) > MOST_OF for place in places]
+    zero = [bool(place) and place.count(0) / len(place) > NUL_SHARE for place in places]
     return {
         (False, True, False, True): "UTF-16LE",
         (True, False, True, False): "UTF-16BE",

@@ -94,7 +94,7 @@ def _not_json(error: json.JSONDecodeError) -> str:
     if error.doc.startswith(MARK, error.pos):
         remedy = "it is left where files were put together; take it out: perl -pi -e 's/\\xEF\\xBB\\xBF//g' FILE"
         return f"a byte order mark, U+FEFF, at column {error.colno}; {remedy}"
-    if error.doc.rfind("\r", 0, error.pos) > 0:
+    if error.msg == "Extra data" and error.doc[: error.pos].endswith("\r"):
         remedy = "lines have to end with a line feed: tr '\\r' '\\n' < FILE > FILE.jsonl"
         return f"{error.msg} (column {error.colno}) after a carriage return; {remedy}"
     return f"{error.msg} (column {error.colno})"

@@ -146,6 +146,7 @@ def test_what_only_training_minds_is_read(line: str) -> None:
     ("line", "reason"),
     [
         ('{"prompt": "?", ', "not valid JSON: Expecting property name enclosed in double quotes (column 17)"),
+        ('{"prompt": "?",\r\n', "not valid JSON: Expecting property name enclosed in double quotes (column 1)"),
         ("nonsense", "not valid JSON: Expecting value (column 1)"),
         (f"{{{ASKED}}} {{}}", "not valid JSON: Extra data (column 34)"),
         ('{"status": NaN}', "NaN is not JSON; leave the value out or use null"),
