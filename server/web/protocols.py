@@ -1,6 +1,7 @@
 """uvicorn's protocols for HTTP and WebSocket with the limits that they lack: of heads, of time, and of connections."""
 
 import asyncio
+from collections.abc import Iterable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, cast
@@ -183,24 +184,26 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self.pipeline.clear()
         log.info("request refused", status=int(status), reason=message)
+        if self._is_answering():
+            self.transport.abort()
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            if self.cycle.response_started:
-                self.transport.abort()
-                return
         self._write(status, message)
         self.flow.resume_reading()
         self.transport.write_eof()
         self._limited.expire_in(self, self._limits.linger_seconds)
 
+    def _is_answering(self) -> bool:
+        """Whether a client would take a refusal for a part of another response, or for the next one."""
+        if self.pipeline or self.cycle is None or not self.cycle.response_started:
+            return bool(self.pipeline)
+        return self._part is _Part.BODY or not self.cycle.response_complete
+
     def _write(self, status: HTTPStatus, message: str) -> None:
-        response = refusal(status, message, status.name, close=True)
-        headers = [*self.server_state.default_headers, *response.raw_headers, (b"x-content-type-options", b"nosniff")]
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.write(_response(status, message, self.server_state.default_headers))
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -211,11 +214,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         _limited(self.config).release(_address(self.transport))
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. A handshake that websockets can't read has no request, and uvicorn leaves it alone."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_response(HTTPStatus.BAD_REQUEST, "The handshake can't be read.", ()))
+            self.transport.close()
+
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Send; a response in place of a handshake completes it, which uvicorn 0.54 takes for an error."""
         await super().send(cast("Any", message))
         if self.close_sent:
             self.handshake_complete = True
+
+
+def _response(status: HTTPStatus, message: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    response = refusal(status, message, status.name, close=True)
+    own = [*headers, *response.raw_headers, (b"x-content-type-options", b"nosniff")]
+    lines = [b"%b: %b\r\n" % header for header in own]
+    return b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)])
 
 
 def _limited(config: uvicorn.Config) -> Connections:
