@@ -1,9 +1,9 @@
 """uvicorn's protocols for HTTP and WebSocket with the limits that they lack: of heads, of time, and of connections."""
 
 import asyncio
-from enum import Enum, auto
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
@@ -26,12 +26,10 @@ class LimitedConfig(uvicorn.Config):
         self.connections = connections
 
 
-class _Part(Enum):
-    """The part of a request that comes next."""
-
-    HEAD = auto()
-    BODY = auto()
-    NOTHING = auto()
+# the part of a request that comes next; plain numbers, because they are compared several times in each request
+HEAD: Final = 0
+BODY: Final = 1
+NOTHING: Final = 2
 
 
 class _HeadTooLarge(Exception):
@@ -54,9 +52,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._address = ""
         self._is_counted = False
         self._is_refused = False
-        self._part = _Part.HEAD
+        self._part: int = HEAD
         self._has_begun = False
-        self._head_bytes = 0
         self._idle_bytes = 0  # in chunks since the message began, or its head or a piece of its body was complete
         self._body_until = 0.0
 
@@ -86,11 +83,11 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._idle_bytes += len(data)
         super().data_received(data)
-        if self._is_refused or self._part is _Part.NOTHING:
+        if self._is_refused or self._part is NOTHING:
             self._wait_for_another()
-        elif self._head_is_too_large() or self._idle_bytes > self._limits.head_bytes:
+        elif self._line_is_too_large() or self._idle_bytes > self._limits.head_bytes:
             self._refuse_head()
-        elif self._part is _Part.BODY:
+        elif self._part is BODY:
             now = self.loop.time()
             self._limited.expire_in(self, min(self._body_until - now, self._limits.silence_seconds))
         elif not self._limited.is_expiring(self):
@@ -99,21 +96,16 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self._part, self._has_begun = _Part.HEAD, True
-        self._head_bytes = self._idle_bytes = 0
+        self._part, self._has_begun = HEAD, True
+        self._idle_bytes = 0
         self._limited.keep(self)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer after a chunked body."""
-        super().on_header(name, value)
-        self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         """The end of the head. Raises `_HeadTooLarge`."""
         if self._head_is_too_large():
             raise _HeadTooLarge
         super().on_headers_complete()
-        self._part = _Part.BODY
+        self._part = BODY
         self._idle_bytes = 0
         self._body_until = self.loop.time() + self._limits.body_seconds
 
@@ -124,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The end of a request."""
-        self._part, self._has_begun = _Part.NOTHING, False
+        self._part, self._has_begun = NOTHING, False
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -146,9 +138,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.flow.read_paused:
             self._limited.expire_in(self, self._limits.silence_seconds)
-        elif self._part is _Part.HEAD and self._has_begun:
+        elif self._part is HEAD and self._has_begun:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The headers of the request took too long.")
-        elif self._part is _Part.BODY:
+        elif self._part is BODY:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The body of the request took too long.")
         else:
             self.transport.close()
@@ -162,15 +154,17 @@ class HttpProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is None:
             self._limited.expire_in(self, self._limits.head_seconds)
 
-    def _head_is_too_large(self) -> bool:
-        line = len(self._line())
-        return line > self._limits.request_line_bytes or line + self._head_bytes > self._limits.head_bytes
+    def _line_is_too_large(self) -> bool:
+        return self._has_begun and len(self.url) > self._limits.request_line_bytes
 
-    def _line(self) -> bytes:
-        return self.url if self._has_begun else b""
+    def _head_is_too_large(self) -> bool:
+        if not self._has_begun:
+            return False
+        head_bytes = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
+        return head_bytes > self._limits.head_bytes or self._line_is_too_large()
 
     def _refuse_head(self) -> None:
-        if len(self._line()) > self._limits.request_line_bytes:
+        if self._line_is_too_large():
             message = f"The address of the request is larger than {self._limits.request_line_bytes} bytes."
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, message)
         else:
@@ -183,24 +177,26 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self.pipeline.clear()
         log.info("request refused", status=int(status), reason=message)
+        if self._is_answering():
+            self.transport.abort()
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            if self.cycle.response_started:
-                self.transport.abort()
-                return
         self._write(status, message)
         self.flow.resume_reading()
         self.transport.write_eof()
         self._limited.expire_in(self, self._limits.linger_seconds)
 
+    def _is_answering(self) -> bool:
+        """Whether a client would take a refusal for a part of another response, or for the next one."""
+        if self.pipeline or self.cycle is None or not self.cycle.response_started:
+            return bool(self.pipeline)
+        return self._part is BODY or not self.cycle.response_complete
+
     def _write(self, status: HTTPStatus, message: str) -> None:
-        response = refusal(status, message, status.name, close=True)
-        headers = [*self.server_state.default_headers, *response.raw_headers, (b"x-content-type-options", b"nosniff")]
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.write(_response(status, message, self.server_state.default_headers))
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -211,11 +207,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         _limited(self.config).release(_address(self.transport))
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. A handshake that websockets can't read has no request, and uvicorn leaves it alone."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_response(HTTPStatus.BAD_REQUEST, "The handshake can't be read.", ()))
+            self.transport.close()
+
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Send; a response in place of a handshake completes it, which uvicorn 0.54 takes for an error."""
         await super().send(cast("Any", message))
         if self.close_sent:
             self.handshake_complete = True
+
+
+def _response(status: HTTPStatus, message: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    response = refusal(status, message, status.name, close=True)
+    own = [*headers, *response.raw_headers, (b"x-content-type-options", b"nosniff")]
+    lines = [b"%b: %b\r\n" % header for header in own]
+    return b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)])
 
 
 def _limited(config: uvicorn.Config) -> Connections:

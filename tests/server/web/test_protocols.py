@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import httpx
 import pytest
@@ -245,6 +245,30 @@ async def test_a_websocket_counts_until_it_ends() -> None:
         for _ in range(3):
             async with connect(f"ws://127.0.0.1:{server.port}/graphql", proxy=None):
                 assert status(await server.ask(b"")) == 503
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"X-Large: " + b"x" * 20_000 + b"\r\n", b"".join(b"X-Many-%d: x\r\n" % number for number in range(500))],
+    ids=["large", "many"],
+)
+async def test_a_handshake_that_can_not_be_read_is_refused(headers: bytes) -> None:
+    handshake = (
+        b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+    )
+    async with served(ConnectionLimits(), HOLDING) as server:
+        assert status(await server.ask(handshake + headers + b"\r\n")) == 400
+
+
+async def test_who_is_answered_already_gets_no_second_answer() -> None:
+    foreign = b"POST /graphql HTTP/1.1\r\nHost: page.example\r\nContent-Length: 2000\r\n\r\nhalf"
+    async with served(HURRIED) as server:
+        reader, _ = await server.open(foreign)
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(DEADLINE):
+                assert await reader.readline() == b"HTTP/1.1 421 Misdirected Request\r\n"
+                assert b"HTTP/1.1" not in await reader.read()
 
 
 def test_loopback_may_have_all_connections_and_another_address_its_share() -> None:
