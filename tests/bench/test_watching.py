@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from server.commands import serve
 from server.settings import Settings
-from tests.bench import broadcast, changes, data, watching
+from tests.bench import beside, broadcast, changes, data, watching
 from tests.bench.crowd import joined, subscribe
 from tests.bench.servers import TUNEGRAPH, broadcasting, serving
 from tests.bench.watching import EVENTS, Urls
@@ -84,3 +84,24 @@ async def test_both_servers_are_measured_by_turns(
         assert each.ours.cpu > 0
         assert each.bare.cpu > 0
         assert each.cpu_ratio == pytest.approx(each.ours.cpu / each.bare.cpu)
+
+
+@pytest.mark.database
+@pytest.mark.e2e
+async def test_others_are_asked_with_and_without_a_crowd(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "SUBSCRIBERS", 3)
+    monkeypatch.setattr(beside, "SECONDS", 1.0)
+    await data.fill(database_url, 200)
+    async with changes.writing(database_url, 1) as writer:
+        await writer.begin(await data.newest(database_url, 1))
+
+    measured = await beside.run(database_url, tmp_path, rounds=1)
+
+    assert [each.kind for each in measured] == ["list", "sheet"]
+    for each in measured:
+        assert 0 < each.ratio == pytest.approx(each.busy / each.idle)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT count(*) FROM sheets WHERE name LIKE 'Probe %'") == 45
+    await connection.close()
