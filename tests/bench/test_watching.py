@@ -11,7 +11,7 @@ from server.settings import Settings
 from tests.bench import beside, broadcast, changes, data, watching
 from tests.bench.crowd import joined, subscribe
 from tests.bench.servers import TUNEGRAPH, broadcasting, serving
-from tests.bench.watching import EVENTS, Urls
+from tests.bench.watching import EVENTS
 
 TEXT = '{"id":"1","type":"next","payload":{"data":1}}'
 SHARED = ("http", "ws", "ws_max_size", "ws_ping_interval", "ws_ping_timeout", "ws_per_message_deflate", "ws_max_queue")
@@ -72,10 +72,8 @@ async def test_both_servers_are_measured_by_turns(
     monkeypatch.setattr(watching, "JOBS", 2)
     monkeypatch.setattr(watching, "WATCHED_JOBS", 3)
     await data.fill(database_url, 200)
-    async with changes.writing(database_url, 1) as writer:
-        await writer.begin(await data.newest(database_url, 3))
 
-    equal, different = await watching.run(Urls(database_url, database_url), tmp_path, rounds=1)
+    equal, different = await watching.run(await watching.databases(database_url), tmp_path, rounds=1)
 
     assert [(each.subscribers, each.jobs, each.failure) for each in (equal, different)] == [(4, 1, ""), (2, 2, "")]
     for each in (equal, different):
