@@ -5,6 +5,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from server.commands import serve
 from server.settings import Settings
@@ -14,7 +16,7 @@ from tests.bench.servers import TUNEGRAPH, broadcasting, serving
 from tests.bench.watching import EVENTS
 
 TEXT = '{"id":"1","type":"next","payload":{"data":1}}'
-SHARED = ("http", "ws", "ws_max_size", "ws_ping_interval", "ws_ping_timeout", "ws_per_message_deflate", "ws_max_queue")
+SHARED = ("ws_max_size", "ws_ping_interval", "ws_ping_timeout", "ws_per_message_deflate", "ws_max_queue")
 EVENT = "SELECT sequence, event_type, message FROM training_job_events WHERE job_id = $1 ORDER BY sequence DESC LIMIT 1"
 STANDING = "SELECT status, last_sequence FROM training_jobs WHERE id = $1"
 
@@ -24,6 +26,11 @@ def test_the_broadcast_is_served_as_the_program_is() -> None:
     bare, ours = broadcast.configuration(app, 1), serve._configuration(app, Settings())
 
     assert {name: getattr(bare, name) for name in SHARED} == {name: getattr(ours, name) for name in SHARED}
+    for configuration in (bare, ours):
+        configuration.load()
+    for one, other in (("http_protocol_class", HttpToolsProtocol), ("ws_protocol_class", WebSocketsSansIOProtocol)):
+        assert getattr(bare, one) is other
+        assert issubclass(getattr(ours, one), other)
 
 
 @pytest.mark.database
