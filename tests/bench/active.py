@@ -45,8 +45,8 @@ class Standing:
     """Very many jobs that stand still, over a while.
 
     `gap` is the longest time in seconds for which a run was not listed; `list_calls` is how many pages a pass over all
-    took, `calls` how many requests Databricks was sent in a second; `rows` were written in all, `rows_of_jobs` in the tables of jobs; `busy` and `idle` are the list's 95th
-    percentile in seconds, with the poller and without it.
+    took, `calls` how many requests Databricks was sent in a second; `rows` were written in all, `rows_of_jobs` in the
+    tables of jobs; `busy` and `idle` are the list's 95th percentile in seconds, with the poller and without it.
     """
 
     jobs: int
