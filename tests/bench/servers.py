@@ -104,10 +104,6 @@ HANDWRITTEN: Final = Side(
 )
 ORACLE: Final = Side("oracle", "tuned resolvers", _oracle, Question.graphql, optional=True)
 POSTGRAPHILE: Final = Side("postgraphile", "PostGraphile 5", _postgraphile, Question.postgraphile, optional=True)
-# the program as people start it, poller and all
-PROGRAM: Final = replace(
-    TUNEGRAPH, name="program", command=lambda _url, _port: [sys.executable, "-m", "server", "serve"]
-)
 SIDES: Final = (HANDWRITTEN, TUNEGRAPH, LOGGING, ORACLE, POSTGRAPHILE)
 
 
@@ -122,6 +118,12 @@ def broadcasting(text: str) -> Side:
         ],
         Question.handwritten,
     )
+
+
+# the program as people start it, poller and all
+PROGRAM: Final = replace(
+    TUNEGRAPH, name="program", command=lambda _url, _port: [sys.executable, "-m", "server", "serve"]
+)
 
 
 @asynccontextmanager
