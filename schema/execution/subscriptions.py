@@ -11,6 +11,7 @@ from graphql.execution.values import VariableValues
 
 from schema.execution.channels import EventFeed, JobFeed, no_job
 from schema.execution.documents import Operation, Refusal
+from schema.execution.errors import masked
 from schema.execution.feed import Feed, Reading
 from schema.execution.jobs_feed import JobsFeed
 from schema.execution.subscribers import Subscriber
@@ -71,7 +72,7 @@ class Subscriptions:
             plan, whole = await self._planned(operation, request, context, selected)
             values = plain(plan.filled(request))
         except GraphQLError as error:
-            raise Refusal.because([located_error(error, selected.nodes, [selected.key])]) from None
+            raise Refusal.because([masked(located_error(error, selected.nodes, [selected.key]))]) from None
         if start.job_id is not None and unstorable_text(start.job_id):
             raise Refusal([no_job(start.job_id)])
         complete = None if whole else partial(self._completed, operation, variables, context)

@@ -45,13 +45,14 @@ class Standing:
     """Very many jobs that stand still, over a while.
 
     `gap` is the longest time in seconds for which a run was not listed; `list_calls` is how many pages a pass over all
-    took; `rows` were written in all, `rows_of_jobs` in the tables of jobs; `busy` and `idle` are the list's 95th
-    percentile in seconds, with the poller and without it.
+    took, `calls` how many requests Databricks was sent in a second; `rows` were written in all, `rows_of_jobs` in the
+    tables of jobs; `busy` and `idle` are the list's 95th percentile in seconds, with the poller and without it.
     """
 
     jobs: int
     gap: float
     list_calls: float
+    calls: float
     rows: int
     rows_of_jobs: int
     cpu: float
@@ -87,7 +88,7 @@ async def run(postgres: Postgres, folder: Path) -> Active:
             serving(workspace.training_there(emulated.url), url, folder) as server,
         ):
             pattern = await _submitted(server)
-            few = await _add(url, emulated, pattern, FEW)
+            few = [pattern[1], *await _add(url, emulated, pattern, FEW - 1)]
             calls = await _calls_for_progress(emulated, few)
             names = [*few, *await _add(url, emulated, pattern, MANY - FEW)]
             standing = await _stand_still(server, url, emulated, names)
@@ -148,7 +149,7 @@ async def _stand_still(server: Server, url: str, emulated: Workspace, names: Seq
     before, used, began = await counters.written(url), cpu.precise_cpu_seconds(pid), await emulated.now()
     await emulated.forget_requests()
     times = (await probe.run(server.port, RATES, WINDOW_SECONDS))["list"]
-    _, list_calls = await emulated.requests()
+    requests, list_calls = await emulated.requests()
     ended, used = await emulated.now(), cpu.precise_cpu_seconds(pid) - used
     grown = (await counters.written(url)).since(before)
     listings = await emulated.listings()
@@ -157,6 +158,7 @@ async def _stand_still(server: Server, url: str, emulated: Workspace, names: Seq
         len(names),
         max(longest_gap(moments, began, ended) for moments in chosen),
         calls_of_a_pass(list_calls, chosen, began, ended),
+        requests / (ended - began),
         grown.total_rows,
         grown.rows_of_jobs,
         used / (ended - began),

@@ -13,7 +13,7 @@ from tests.bench.changes import Writer
 from tests.bench.crowd import CrowdFailed, joined, subscribe
 from tests.bench.harness import ratio
 from tests.bench.servers import TUNEGRAPH, Server, serving
-from tests.bench.watching import EVENTS, Watched, newest
+from tests.bench.watching import DELIVERY_TIMEOUT_SECONDS, EVENTS, newest
 
 SUBSCRIBERS: Final = 1_000
 EVENTS_A_SECOND: Final = 4.0
@@ -37,13 +37,12 @@ async def run(url: str, folder: Path, *, rounds: int = ROUNDS) -> list[Beside]:
     crowd.allow_files(SUBSCRIBERS)
     with cpu.pinned(cpu.load_cores()):
         async with serving(TUNEGRAPH, url, folder) as server, changes.writing(url, 1) as writer:
-            job = (await newest(server, 1))[0]
             idle: dict[str, list[float]] = {kind: [] for kind in RATES}
             busy: dict[str, list[float]] = {kind: [] for kind in RATES}
             await probe.run(server.port, RATES, SECONDS / 4)
             for _ in range(rounds):
                 await _probed(server, idle)
-                async with _watched(server, writer, job):
+                async with _watched(server, writer):
                     await _probed(server, busy)
     return [Beside(kind, median(idle[kind]), median(busy[kind]), ratio(busy[kind], idle[kind])) for kind in RATES]
 
@@ -54,10 +53,15 @@ async def _probed(server: Server, percentiles: dict[str, list[float]]) -> None:
 
 
 @asynccontextmanager
-async def _watched(server: Server, writer: Writer, job: Watched) -> AsyncIterator[None]:
-    """A crowd that is told of events all the while."""
+async def _watched(server: Server, writer: Writer) -> AsyncIterator[None]:
+    """A crowd that is told of events all the while, from when the first has come to all."""
+    job = (await newest(server, 1))[0]
     openings = [subscribe(EVENTS, id=job.job_id, after=job.cursor)] * SUBSCRIBERS
     async with joined(server.port, openings, equal=True) as members:
+        delivered = members.expect(SUBSCRIBERS)
+        await writer.append(job.job_id)
+        async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS):
+            await delivered
         writing = asyncio.create_task(_write(writer, job.job_id))
         try:
             yield
@@ -67,8 +71,8 @@ async def _watched(server: Server, writer: Writer, job: Watched) -> AsyncIterato
         if isinstance(outcome, Exception):
             raise outcome
         members.check()
-        if not members.received:
-            raise CrowdFailed("no subscriber was told of an event")
+        if members.received == SUBSCRIBERS:
+            raise CrowdFailed("no subscriber was told of another event")
 
 
 async def _write(writer: Writer, job_id: str) -> None:

@@ -40,7 +40,7 @@ async def copy(url: str, job_id: str, runs: Sequence[Run]) -> None:
     """
     connection = await asyncpg.connect(url)
     try:
-        async with connection.transaction():
+        async with connection.transaction(isolation="repeatable_read"):  # the program may be writing to the first one
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(
                 "CREATE TEMPORARY TABLE copies (job_id text, trainer_job_id text, mlflow_run_id text) ON COMMIT DROP"

@@ -47,8 +47,6 @@ INTRODUCTION = """\
 - **Asking**: a tiny query is asked every 5 ms from another process, and the longest that one took is how long others
   were held up. A hostile request that is not answered in 30 s is given up. Memory is the most that the process was seen
   to hold (RSS).
-- strawchemy, which also reads a root field with one statement, is not compared: it is not among the packages of this
-  project.
 
 """
 END = """

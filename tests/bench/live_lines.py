@@ -129,7 +129,8 @@ def _active(live: Live) -> Iterator[Line]:
     yield _ratios(busy, [standing.busy / standing.idle], BUSY, "")
     right = f"{ending.right:,} of {ending.jobs:,}, {ending.late:.0f} s after the last run"
     yield Line(ended, right, ending.right == ending.jobs)
-    yield Line(few, f"{live.active.calls:,.1f}", live.active.calls <= CALLS_A_SECOND)
+    shown = f"{live.active.calls:,.1f}; {standing.calls:,.1f} for {standing.jobs:,} that stand still"
+    yield Line(few, shown, live.active.calls <= CALLS_A_SECOND)
 
 
 def _asking(live: Live) -> Iterator[Line]:

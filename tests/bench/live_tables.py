@@ -76,6 +76,7 @@ def active(measured: Active) -> Table:
         ),
         (f"{standing.jobs:,} jobs that stand still: longest time without a look, s", f"{standing.gap:.1f}"),
         ("list calls a pass", f"{standing.list_calls:,.1f}"),
+        ("calls a second", f"{standing.calls:,.1f}"),
         ("rows written in tables of jobs", f"{standing.rows_of_jobs:,}"),
         ("rows written in all", f"{standing.rows:,}"),
         ("of a core", f"{standing.cpu:.1%}"),

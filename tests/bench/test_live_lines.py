@@ -9,7 +9,7 @@ from tests.bench.queued import Queued
 from tests.bench.watching import Fanout, Reading
 
 BARE = Reading(20e-6, 0.010, 27e3)
-STANDING = Standing(10_000, 31.2, 100.4, 12, 0, 0.1, 0.009, 0.008)
+STANDING = Standing(10_000, 31.2, 100.4, 3.4, 12, 0, 0.1, 0.009, 0.008)
 ACTIVE = Active(1_000, 4.2, STANDING, Ending(1_000, 1_000, 12.0))
 HELD = Held("a flood", 0.09, 1_000_000, 150_000_000, 0.5, 4, 4)
 ASKING = Asking([HELD, replace(HELD, title="a trickle", pause=0.01)], 0.002, 100_000_000, 110_000_000)
@@ -77,7 +77,7 @@ def test_active_jobs_are_held_to_six_lines() -> None:
         ("0; 12 in all tables", True),
         ("1.12", True),
         ("1,000 of 1,000, 12 s after the last run", True),
-        ("4.2", True),
+        ("4.2; 3.4 for 10,000 that stand still", True),
     ]
     standing = replace(STANDING, gap=33.1, list_calls=106.0, rows_of_jobs=1, busy=0.0121)
     worse = Active(1_000, 5.1, standing, Ending(1_000, 999, 120.0))

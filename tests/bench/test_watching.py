@@ -5,16 +5,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from server.commands import serve
 from server.settings import Settings
-from tests.bench import broadcast, changes, data, watching
+from tests.bench import beside, broadcast, changes, data, watching
 from tests.bench.crowd import joined, subscribe
 from tests.bench.servers import TUNEGRAPH, broadcasting, serving
-from tests.bench.watching import EVENTS, Urls
+from tests.bench.watching import EVENTS
 
 TEXT = '{"id":"1","type":"next","payload":{"data":1}}'
-SHARED = ("http", "ws", "ws_max_size", "ws_ping_interval", "ws_ping_timeout", "ws_per_message_deflate", "ws_max_queue")
+SHARED = ("ws_max_size", "ws_ping_interval", "ws_ping_timeout", "ws_per_message_deflate", "ws_max_queue")
 EVENT = "SELECT sequence, event_type, message FROM training_job_events WHERE job_id = $1 ORDER BY sequence DESC LIMIT 1"
 STANDING = "SELECT status, last_sequence FROM training_jobs WHERE id = $1"
 
@@ -24,6 +26,11 @@ def test_the_broadcast_is_served_as_the_program_is() -> None:
     bare, ours = broadcast.configuration(app, 1), serve._configuration(app, Settings())
 
     assert {name: getattr(bare, name) for name in SHARED} == {name: getattr(ours, name) for name in SHARED}
+    for configuration in (bare, ours):
+        configuration.load()
+    for one, other in (("http_protocol_class", HttpToolsProtocol), ("ws_protocol_class", WebSocketsSansIOProtocol)):
+        assert getattr(bare, one) is other
+        assert issubclass(getattr(ours, one), other)
 
 
 @pytest.mark.database
@@ -72,10 +79,8 @@ async def test_both_servers_are_measured_by_turns(
     monkeypatch.setattr(watching, "JOBS", 2)
     monkeypatch.setattr(watching, "WATCHED_JOBS", 3)
     await data.fill(database_url, 200)
-    async with changes.writing(database_url, 1) as writer:
-        await writer.begin(await data.newest(database_url, 3))
 
-    equal, different = await watching.run(Urls(database_url, database_url), tmp_path, rounds=1)
+    equal, different = await watching.run(await watching.databases(database_url), tmp_path, rounds=1)
 
     assert [(each.subscribers, each.jobs, each.failure) for each in (equal, different)] == [(4, 1, ""), (2, 2, "")]
     for each in (equal, different):
@@ -84,3 +89,24 @@ async def test_both_servers_are_measured_by_turns(
         assert each.ours.cpu > 0
         assert each.bare.cpu > 0
         assert each.cpu_ratio == pytest.approx(each.ours.cpu / each.bare.cpu)
+
+
+@pytest.mark.database
+@pytest.mark.e2e
+async def test_others_are_asked_with_and_without_a_crowd(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "SUBSCRIBERS", 3)
+    monkeypatch.setattr(beside, "SECONDS", 1.0)
+    await data.fill(database_url, 200)
+    async with changes.writing(database_url, 1) as writer:
+        await writer.begin(await data.newest(database_url, 1))
+
+    measured = await beside.run(database_url, tmp_path, rounds=1)
+
+    assert [each.kind for each in measured] == ["list", "sheet"]
+    for each in measured:
+        assert 0 < each.ratio == pytest.approx(each.busy / each.idle)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT count(*) FROM sheets WHERE name LIKE 'Probe %'") == 45
+    await connection.close()

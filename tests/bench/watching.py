@@ -110,9 +110,12 @@ class Audience:
         committed = max(await asyncio.gather(*(write() for _ in range(min(WRITERS, len(waiting))))))
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS):
-                return max(0.0, await delivered - committed)
+                latency = max(0.0, await delivered - committed)
         except TimeoutError:
             raise NotDelivered(f"an event had not come to all within {DELIVERY_TIMEOUT_SECONDS:.0f} s") from None
+        if len({member.count for member in self.crowd.members}) > 1:
+            raise NotDelivered("a subscriber was sent more messages than another")
+        return latency
 
     async def round(self) -> tuple[float, float]:
         """Seconds of CPU a message and the median latency, over a few events."""

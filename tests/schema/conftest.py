@@ -99,10 +99,10 @@ class Api:
 
 @asynccontextmanager
 async def opened(
-    schema: GraphQLSchema, url: str, statement_timeout: float = 10.0, limits: Limits = LIMITS
+    schema: GraphQLSchema, url: str, statement_timeout: float = 10.0, *, limits: Limits = LIMITS, **timeouts: float
 ) -> AsyncIterator[Api]:
-    """The API over the database at an address."""
-    async with connect(url, connections=2 * READING, statement_timeout=statement_timeout) as database:
+    """The API over the database at an address; `timeouts` are those of writes."""
+    async with connect(url, connections=2 * READING, statement_timeout=statement_timeout, **timeouts) as database:
         api = Api(schema, database, url, limits)
         async with AsyncExitStack() as held:
             for _ in range(READING):

@@ -119,15 +119,16 @@ CREATE = 'mutation { createSheet(input: { name: "a", source: EXTERNAL }) { __typ
 
 @pytest.mark.parametrize(
     ("setting", "told"),
-    [("lock_timeout", ("55P03", WAITED_TOO_LONG)), ("statement_timeout", ("57014", TOOK_TOO_LONG))],
+    [("lock_timeout", ("55P03", WAITED_TOO_LONG)), ("write_timeout", ("57014", TOOK_TOO_LONG))],
 )
 @pytest.mark.database
 async def test_a_write_that_waits_too_long_is_ended_and_says_what_to_do(
     own: Api, schema: GraphQLSchema, database_url: str, setting: str, told: tuple[str, str]
 ) -> None:
-    async with own.database.engine.begin() as connection:
-        await connection.execute(text(f"ALTER DATABASE {database_url.rsplit('/', 1)[1]} SET {setting} = '50ms'"))
-    async with opened(schema, database_url) as impatient, own.database.engine.begin() as locking:
+    async with (
+        opened(schema, database_url, 10.0, **{setting: 0.05}) as impatient,
+        own.database.engine.begin() as locking,
+    ):
         await locking.execute(text("LOCK TABLE sheets IN ACCESS EXCLUSIVE MODE"))
         with capture_logs() as logs:
             answer = await impatient.execute(CREATE)
