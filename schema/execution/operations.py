@@ -5,7 +5,8 @@ so does whatever ends in an error of the client's: graphql-core words it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Final, cast
@@ -66,16 +67,25 @@ class Execution:
         return await self._preparation.prepare(payload)
 
     async def answer(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to a query or a mutation. Those that may come to much take turns: their results are large."""
-        if prepared.cost.values <= HEAVY_VALUES:
-            return await self._answered(prepared, context)
+        """The answer to a query or a mutation."""
+        try:
+            if prepared.cost.values <= HEAVY_VALUES:
+                return await self._answered(prepared, context)
+            async with self._turn():
+                return await self._answered(prepared, context)
+        except Overloaded as error:
+            return failed(error)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let few operations at once come to much: their results are large. Raises `Overloaded` after a while."""
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 await self._heavy.acquire()
         except TimeoutError:
-            return failed(Overloaded())
+            raise Overloaded from None
         try:
-            return await self._answered(prepared, context)
+            yield
         finally:
             self._heavy.release()
 
@@ -102,7 +112,9 @@ class Execution:
             if not plan.answers:
                 return None
             data = await plan.run(context.services.database.reads, values)
-        except (TooLarge, Overloaded) as error:
+        except Overloaded:
+            raise
+        except TooLarge as error:
             return failed(error, executed=True)
         except GraphQLError:
             return None

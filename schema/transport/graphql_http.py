@@ -11,7 +11,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
-from graphql import OperationType
+from graphql import GraphQLFormattedError, OperationType
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,18 +65,20 @@ async def respond(
     except HttpError as error:
         return Answered(encode(error.body), error.status, accepted.refusal, error.headers)
     except Refusal as refusal:
-        return _refused(refusal, accepted)
+        return _refused(refusal.errors, accepted)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
         return EventStream(execution, prepared, context, comments)
     answer = await unless_gone(receive, execution.answer(prepared, context))
-    failed = answer.unexecuted and accepted.single == GRAPHQL_JSON
+    if answer.unexecuted:
+        return _refused(answer.unexecuted, accepted)
     body = execution.with_cost(answer, prepared) if _header(scope, COST) == "1" else answer.json
-    return Answered(body, HTTPStatus.BAD_REQUEST if failed else HTTPStatus.OK, accepted.single)
+    return Answered(body, HTTPStatus.OK, accepted.single)
 
 
-def _refused(refusal: Refusal, accepted: Accepted) -> "Answered":
-    codes = {error.get("extensions", {}).get("code") for error in refusal.errors}
-    body = refused(refusal.errors).json
+def _refused(errors: Sequence[GraphQLFormattedError], accepted: Accepted) -> "Answered":
+    """The answer to a request that was not executed."""
+    codes = {error.get("extensions", {}).get("code") for error in errors}
+    body = refused(errors).json
     if "OVERLOADED" in codes:
         return Answered(body, HTTPStatus.SERVICE_UNAVAILABLE, accepted.refusal, RETRY)
     lenient = "BAD_REQUEST" not in codes and accepted.refusal == JSON

@@ -10,6 +10,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, get_introspect
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from schema import lanes
 from schema.execution.documents import Refusal
 from schema.execution.errors import UNEXPECTED
 from schema.execution.operations import MOST_INTROSPECTIONS, Answer, Execution, failed, formatted, refused
@@ -215,3 +216,15 @@ async def test_there_is_an_end_to_how_much_is_kept_about_the_schema(api: Api) ->
     for number in range(20):
         await api.ask(f"{{a{number}:__schema{{queryType{{name}}}}}}")
     assert len(api.execution._introspections) == MOST_INTROSPECTIONS
+
+
+@pytest.mark.parametrize("query", [get_introspection_query(), "{ trainingJobs { totalCount } }"])
+@pytest.mark.database
+async def test_a_line_that_is_full_is_told_wherever_it_is(
+    api: Api, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = await api.execution.prepare({"query": query})
+    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
+    answer = await api.execution.answer(prepared, api.context)
+    assert [error["extensions"] for error in answer.unexecuted] == [{"code": "OVERLOADED"}]
+    assert "data" not in read(answer)
