@@ -1,6 +1,6 @@
 """Feeds about single jobs. Followers of different jobs with the same document share each statement."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -219,5 +219,5 @@ def no_job(job_id: str) -> GraphQLFormattedError:
     return {"message": f"no job has the id {job_id[:60]!a}", "extensions": {"code": "NOT_FOUND"}}
 
 
-def _members(channel: Channel) -> Iterator[Subscriber]:
-    return iter([subscriber for subscribers in channel.by_place.values() for subscriber in subscribers])
+def _members(channel: Channel) -> list[Subscriber]:
+    return [subscriber for subscribers in channel.by_place.values() for subscriber in subscribers]
