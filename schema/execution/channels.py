@@ -1,6 +1,6 @@
 """Feeds about single jobs. Followers of different jobs with the same document share each statement."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -168,9 +168,13 @@ class EventFeed(JobFeed):
                 self._refuse(channel)
 
     def _due_entries(self) -> list[tuple[Channel, int]]:
+        """Places to read from now; the rest stays due, and comes first then, as those that were read go to the end."""
         entries: list[tuple[Channel, int]] = []
         for channel in self._due_channels():
             for after, subscribers in channel.by_place.items():
+                if len(entries) == MOST_ENTRIES:
+                    self._mark(channel)
+                    break
                 full = [subscriber for subscriber in subscribers if not subscriber.has_room]
                 for subscriber in full:
                     subscriber.starved = True
@@ -183,6 +187,8 @@ class EventFeed(JobFeed):
         events = [(row[3], await self.reading.payload(row[4])) for row in rows if row[3] is not None]
         more = len(events) == EVENTS_AT_ONCE
         if not events and not terminal:
+            if after in channel.by_place:
+                channel.by_place[after] = channel.by_place.pop(after)
             return
         for subscriber in tuple(channel.by_place.get(after, ())):
             if await self._push(channel, subscriber, events) and terminal and not more:
@@ -213,5 +219,5 @@ def no_job(job_id: str) -> GraphQLFormattedError:
     return {"message": f"no job has the id {job_id[:60]!a}", "extensions": {"code": "NOT_FOUND"}}
 
 
-def _members(channel: Channel) -> Iterator[Subscriber]:
-    return iter([subscriber for subscribers in channel.by_place.values() for subscriber in subscribers])
+def _members(channel: Channel) -> list[Subscriber]:
+    return [subscriber for subscribers in channel.by_place.values() for subscriber in subscribers]

@@ -23,6 +23,7 @@ from server.services.following import Following
 from server.storage.sessions import LOST
 
 PORTION: Final = 64  # pushes, each a write to a socket of some 20 µs, before the loop serves others
+REST_SECONDS: Final = 0.01  # between looks, so that changes that come one by one, and fast, are read together
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 5.0
 DATABASE_IS_AWAY: Final = (*LOST, OSError)
@@ -130,12 +131,16 @@ class Feed(ABC):
 
     async def _follow(self) -> None:
         draw, failures = Random(), 0  # noqa: S311  (spreads retries)
+        loop = asyncio.get_running_loop()
+        rested = loop.time()
         while self.subscribers:
             await self._due.wait()
+            if (rest := rested - loop.time()) > 0:
+                await asyncio.sleep(rest)
             self._due.clear()
             try:
                 await self._look()
-                failures = 0
+                failures, rested = 0, loop.time() + REST_SECONDS
             except DATABASE_IS_AWAY as error:
                 failures += 1
                 log.warning("a subscription could not be read", failures=failures, error=str(error))

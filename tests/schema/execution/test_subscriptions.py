@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
+from schema.execution.channels import MOST_ENTRIES
 from schema.execution.subscribers import MOST_BYTES, MOST_PAYLOADS, Ending, Payload, Subscriber
 from schema.reads.streams import EVENTS_AT_ONCE
 from server.domain.status import JobStatus
@@ -161,6 +162,23 @@ async def test_subscribers_catch_up_each_from_its_own_cursor_while_events_are_wr
     await writing
     for after, sequences in following:
         assert await sequences == list(range(after + 1, total + 2))
+
+
+async def test_however_many_places_there_are_no_statement_reads_for_more_than_its_share(live: Api) -> None:
+    engine = live.database.engine
+    job_id = await job(engine, 0, JobStatus.RUNNING)
+    for number in range(3):
+        await tell(engine, job_id, f"step {number}")
+    ahead = [await Client(live).subscribe(EVENTS, id=job_id, after=_cursor(1_000 + number)) for number in range(250)]
+    behind = await Client(live).subscribe(EVENTS, id=job_id, after=_cursor(1))
+    assert [(await behind.data())["sequence"] for _ in range(2)] == [2, 3]
+    await tell(engine, job_id, "one more")
+    assert (await behind.data())["sequence"] == 4
+    await asyncio.sleep(0)
+    entries = [len(query.args[0]) for query in live.logged if "unnest" in query.query]
+    assert max(entries) == MOST_ENTRIES
+    for client in (*ahead, behind):
+        client.close()
 
 
 def _cursor(sequence: int) -> str:
