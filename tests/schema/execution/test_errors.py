@@ -2,7 +2,7 @@
 
 import json
 from contextlib import AsyncExitStack
-from typing import cast
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -125,10 +125,8 @@ CREATE = 'mutation { createSheet(input: { name: "a", source: EXTERNAL }) { __typ
 async def test_a_write_that_waits_too_long_is_ended_and_says_what_to_do(
     own: Api, schema: GraphQLSchema, database_url: str, setting: str, told: tuple[str, str]
 ) -> None:
-    async with (
-        opened(schema, database_url, 10.0, **{setting: 0.05}) as impatient,
-        own.database.engine.begin() as locking,
-    ):
+    impatience: dict[str, Any] = {setting: 0.05}
+    async with opened(schema, database_url, **impatience) as impatient, own.database.engine.begin() as locking:
         await locking.execute(text("LOCK TABLE sheets IN ACCESS EXCLUSIVE MODE"))
         with capture_logs() as logs:
             answer = await impatient.execute(CREATE)
