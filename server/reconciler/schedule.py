@@ -1,0 +1,81 @@
+"""When each run of a lane is observed next: kept in memory, and not missed when it is lost."""
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from server.domain.status import JobStatus
+from server.storage.claims import Claim
+from server.trainers.trainer import Capabilities
+
+SETTLED_AFTER_SECONDS = 60.0  # from the submission, or from the beginning of the training
+
+
+@dataclass(slots=True)
+class Place:
+    """A job in the schedule. `failures` and `blind` count in a row: errors, and observations that lacked the run."""
+
+    due: float
+    under_way: bool = False
+    told: bool = False
+    failures: int = 0
+    blind: int = 0
+
+
+class Schedule:
+    """Jobs and when they are due, by one clock in seconds."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, Place] = {}
+
+    def follow(self, job_ids: Collection[str], now: float) -> None:
+        """These are the jobs to observe: new ones now, and others no more."""
+        wanted = set(job_ids)
+        for job_id in [job_id for job_id, place in self.places.items() if job_id not in wanted and not place.under_way]:
+            del self.places[job_id]
+        for job_id in wanted - self.places.keys():
+            self.places[job_id] = Place(now)
+
+    def take(self, now: float, most: int) -> list[str]:
+        """Up to so many jobs that are due, the longest due first; they are under way until they are put back."""
+        due = [(place.due, job_id) for job_id, place in self.places.items() if not place.under_way and place.due <= now]
+        taken = [job_id for _, job_id in sorted(due)[:most]]
+        for job_id in taken:
+            self.places[job_id].under_way = True
+            self.places[job_id].told = False
+        return taken
+
+    def put_back(self, job_id: str, due: float, now: float) -> None:
+        """A job is due again then; at once, when something was told of it while it was observed."""
+        if (place := self.places.get(job_id)) is not None:
+            place.due = now if place.told else due
+            place.under_way = place.told = False
+
+    def hasten(self, job_ids: Iterable[str], now: float) -> None:
+        """Something is new about these jobs."""
+        for job_id in job_ids:
+            if (place := self.places.get(job_id)) is not None:
+                place.due, place.told = now, True
+
+    def drop(self, job_id: str) -> None:
+        """A job is not to be observed any more."""
+        self.places.pop(job_id, None)
+
+    def next_due(self) -> float | None:
+        """When the next job is due that is not under way."""
+        return min((place.due for place in self.places.values() if not place.under_way), default=None)
+
+
+def interval_seconds(claim: Claim, capabilities: Capabilities, *, waits: bool, begins: bool) -> float:
+    """Until a run is observed again: soon while it is new or about to end, rarely while it waits in a told line."""
+    if waits and claim.status is JobStatus.QUEUED:
+        return capabilities.queue_interval or capabilities.observe_interval
+    quick = capabilities.quick_interval or capabilities.observe_interval
+    new = begins or claim.settled_age is None or claim.settled_age < SETTLED_AFTER_SECONDS
+    ending = claim.estimated_end_in is not None and abs(claim.estimated_end_in) < SETTLED_AFTER_SECONDS
+    return quick if new or ending else capabilities.observe_interval
+
+
+def next_tick(now: float, interval: float) -> float:
+    """The next multiple of an interval: runs that share it are observed together, whenever each was first."""
+    return (math.floor(now / interval) + 1) * interval
