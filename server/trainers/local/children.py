@@ -32,6 +32,7 @@ SET: Final = {
 }
 NO_SLOT: Final = 75  # EX_TEMPFAIL: the child found no slot, or another child of the run, and did nothing
 CLOCK_STEP: Final = 5.0  # seconds; the time of creation that the system tells moves when its clock is set
+ENDING_SECONDS: Final = 1.0
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -72,8 +73,14 @@ class Children:
         coming = sum(not Run(self._runs / job_id).was_started() for job_id in list(self._started))
         return self._slots - taken - coming
 
-    def exit_status(self, run: Run) -> int | None:
-        """How the run's child ended, when this process started it: an exit status, or minus a signal."""
+    def exit_status(self, run: Run, *, ending: bool) -> int | None:
+        """How the run's child ended, when this process started it: an exit status, or minus a signal.
+
+        `ending`: it has let go of its lock, so it is waited for a moment.
+        """
+        if ending and (child := self._started.get(run.job_id)) is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(ENDING_SECONDS)
         self._reap()
         return self._exits.get(run.job_id)
 

@@ -161,7 +161,7 @@ class LocalTrainer:
                 self._children.signal(run, signal.SIGKILL)
             self._children.await_exit(run)
             return (RunState.RUNNING, "training", False) if was_started else (RunState.QUEUED, "starting", False)
-        exit_status = self._children.exit_status(run)
+        exit_status = self._children.exit_status(run, ending=was_started)
         if not was_started and exit_status is None:
             if cancel_age is not None:
                 run.end(Result(RunState.CANCELLED))
