@@ -168,7 +168,7 @@ async def test_a_job_whose_run_is_not_certain_waits_and_says_why(
             assert await workshop.status(job_id) == "PENDING"
         assert await workshop.history(job_id) == ["CREATED >PENDING", "ERROR TRAINER_UNAVAILABLE"]
         assert len(bench.creations()) == 1
-        trainer._submissions._in_doubt[job_id] -= submission.SETTLE
+        trainer._submissions._doubts._since[job_id] -= submission.SETTLE
         await workshop.poll()
         assert await workshop.status(job_id) == "QUEUED"
         assert len(bench.runs) == 1
