@@ -212,15 +212,18 @@ class Observer:
         return True
 
     async def _settle(self, claim: Claim, observed: Observation | None, findings: Findings | None) -> None:
+        if observed is None:
+            await self._miss(claim)
+            return
+        if findings is None:
+            await self._back_off([claim], Unavailable(f"{trainer_name(self._kind)} could not be understood"))
+            return
         async with self._writing:
-            if observed is None:
-                await self._miss(claim)
-            elif findings is None:
-                await self._back_off([claim], Unavailable(f"{trainer_name(self._kind)} could not be understood"))
-            elif await settle(self._runtime, claim, observation.outcome(self._runtime, claim, observed, findings)):
-                self._put_back(claim, observed, begins=findings.begins)
-            else:
-                self._delay([claim])
+            written = await settle(self._runtime, claim, observation.outcome(self._runtime, claim, observed, findings))
+        if written:
+            self._put_back(claim, observed, begins=findings.begins)
+        else:
+            self._delay([claim])
 
     async def _miss(self, claim: Claim) -> None:
         """The trainer does not show a run."""
@@ -235,9 +238,11 @@ class Observer:
     async def _back_off(self, found: Sequence[Claim], error: Unavailable) -> None:
         """Observe jobs again later; that they can't be reached is written when the outage begins."""
         self._delay(found, error.retry_after)
-        for claim in found:
-            if not claim.unreachable:
-                await settle(self._runtime, claim, _ready(postponed(self._runtime.limits, claim, error)))
+        await asyncio.gather(*(self._tell_of(claim, error) for claim in found if not claim.unreachable))
+
+    async def _tell_of(self, claim: Claim, error: Unavailable) -> None:
+        async with self._writing:
+            await settle(self._runtime, claim, _ready(postponed(self._runtime.limits, claim, error)))
 
     def _delay(self, found: Sequence[Claim], asked: float | None = None) -> None:
         """One delay for all, so that what failed together is observed together."""

@@ -8,7 +8,7 @@ from server.domain.status import JobStatus
 from server.storage.claims import Claim
 from server.trainers.trainer import Capabilities
 
-SETTLED_AFTER_SECONDS = 60.0  # from the submission, or from the beginning of the training
+SETTLED_AFTER_SECONDS = 60.0  # from the creation, the submission or the beginning of the training
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def interval_seconds(claim: Claim, capabilities: Capabilities, *, waits: bool, b
     if waits and claim.status is JobStatus.QUEUED:
         return capabilities.queue_interval or capabilities.observe_interval
     quick = capabilities.quick_interval or capabilities.observe_interval
-    new = begins or claim.settled_age is None or claim.settled_age < SETTLED_AFTER_SECONDS
+    new = begins or claim.settled_age < SETTLED_AFTER_SECONDS
     ending = claim.estimated_end_in is not None and abs(claim.estimated_end_in) < SETTLED_AFTER_SECONDS
     return quick if new or ending else capabilities.observe_interval
 

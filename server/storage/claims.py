@@ -51,8 +51,8 @@ class Work(StrEnum):
 class Claim:
     """A job as it was when it was claimed; what follows from it is written only as long as `fence` is the claim's.
 
-    Ages are in seconds, by the database's clock; None: that has not happened. `settled_age` counts from the submission,
-    or from the beginning of the training. `under` is the lane in which the job is observed, without a lease of its own;
+    Ages are in seconds, by the database's clock; None: that has not happened. `settled_age` counts from the creation, the submission
+    or the beginning of the training. `under` is the lane in which the job is observed, without a lease of its own;
     None: it is claimed by itself.
     """
 
@@ -73,7 +73,7 @@ class Claim:
     estimated_end_at: datetime | None
     estimated_end_in: float | None
     submit_started: bool
-    settled_age: float | None
+    settled_age: float
     cancel_age: float | None
     cancel_requested_by: str | None
     cancel_reason: str | None
@@ -228,7 +228,9 @@ async def _read(connection: AsyncConnection, which: ColumnElement[bool]) -> list
             jobs.c.estimated_end_at,
             as_seconds(jobs.c.estimated_end_at - NOW).label("estimated_end_in"),
             jobs.c.submit_started_at.is_not(None).label("submit_started"),
-            as_seconds(NOW - func.greatest(jobs.c.submit_started_at, jobs.c.started_at)).label("settled_age"),
+            as_seconds(NOW - func.greatest(jobs.c.created_at, jobs.c.submit_started_at, jobs.c.started_at)).label(
+                "settled_age"
+            ),
             as_seconds(NOW - jobs.c.cancel_requested_at).label("cancel_age"),
             jobs.c.cancel_requested_by,
             jobs.c.cancel_reason,

@@ -28,7 +28,6 @@ def claim(**changes: Any) -> Claim:  # noqa: ANN401  (fields of the claim)
         ({}, False, False, 30.0),
         ({"settled_age": SETTLED_AFTER_SECONDS}, False, False, 30.0),
         ({"settled_age": SETTLED_AFTER_SECONDS - 1}, False, False, 5.0),
-        ({"settled_age": None}, False, False, 5.0),
         ({}, False, True, 5.0),
         ({"estimated_end_in": 59.0}, False, False, 5.0),
         ({"estimated_end_in": -59.0}, False, False, 5.0),
