@@ -51,9 +51,9 @@ class Work(StrEnum):
 class Claim:
     """A job as it was when it was claimed; what follows from it is written only as long as `fence` is the claim's.
 
-    Ages are in seconds, by the database's clock; None: that has not happened. `settled_age` counts from the creation, the submission
-    or the beginning of the training. `under` is the lane in which the job is observed, without a lease of its own;
-    None: it is claimed by itself.
+    Ages are in seconds, by the database's clock; None: that has not happened. `settled_age` counts from the creation,
+    the submission or the beginning of the training, whichever came last. `under` is the lane in which the job is
+    observed, without a lease of its own; None: it is claimed by itself.
     """
 
     job_id: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Text, and_, cast, exists, extract, func, literal, select, update
+from sqlalchemy import ColumnElement, Double, and_, cast, exists, extract, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,7 +70,7 @@ async def release(connection: AsyncConnection, lease: LaneLease) -> None:
     """Let another replica take the lane at once."""
     statement = update(lanes).where(lanes.c.name == lease.name, lanes.c.fence == lease.fence).values(lease_until=NOW)
     if (await connection.execute(statement)).rowcount == 1:
-        await connection.execute(select(func.pg_notify(channels.DUE, literal("", Text))))
+        await connection.execute(select(func.pg_notify(channels.DUE, "")))
 
 
 def _until(lease_seconds: float) -> ColumnElement[datetime]:
