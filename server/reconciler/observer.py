@@ -12,7 +12,7 @@ from server.reconciler.calls import brief
 from server.reconciler.findings import Findings
 from server.reconciler.outcomes import AGAIN_SECONDS, BLIND_TIMES, Outcome, postponed, settle
 from server.reconciler.runtime import Runtime, trainer_name
-from server.reconciler.schedule import Place, Schedule, interval_seconds, next_tick
+from server.reconciler.schedule import Schedule, Turn, interval_seconds, next_tick
 from server.storage import claims, lanes
 from server.storage.claims import Claim
 from server.storage.lanes import LaneLease
@@ -171,7 +171,7 @@ class Observer:
             log.warning("jobs could not be observed", lane=lease.name, jobs=len(job_ids), error=brief(error))
         now = self._loop.time()
         for job_id in job_ids:  # those that got no time of their own
-            if (place := self.schedule.places.get(job_id)) is not None and place.under_way:
+            if (turn := self.schedule.turns.get(job_id)) is not None and turn.under_way:
                 self.schedule.put_back(job_id, now + AGAIN_SECONDS, now)
 
     async def _read(self, job_ids: Sequence[str], lease: LaneLease) -> list[Claim]:
@@ -227,9 +227,9 @@ class Observer:
 
     async def _miss(self, claim: Claim) -> None:
         """The trainer does not show a run."""
-        place = self._place(claim)
-        place.blind += 1
-        if place.blind >= BLIND_TIMES:
+        turn = self._turn(claim)
+        turn.blind += 1
+        if turn.blind >= BLIND_TIMES:
             error = Unavailable(f"{trainer_name(self._kind)} can't see the run from this server")
             await self._back_off([claim], error)
         else:
@@ -246,23 +246,23 @@ class Observer:
 
     def _delay(self, found: Sequence[Claim], asked: float | None = None) -> None:
         """One delay for all, so that what failed together is observed together."""
-        places = [self._place(claim) for claim in found]
-        for place in places:
-            place.failures += 1
+        turns = [self._turn(claim) for claim in found]
+        for turn in turns:
+            turn.failures += 1
         now = self._loop.time()
-        after = self._runtime.limits.retry_after(max(place.failures for place in places), asked)
+        after = self._runtime.limits.retry_after(max(turn.failures for turn in turns), asked)
         for claim in found:
             self.schedule.put_back(claim.job_id, now + after, now)
 
     def _put_back(self, claim: Claim, observed: Observation, *, begins: bool) -> None:
-        place, now = self._place(claim), self._loop.time()
-        place.failures = place.blind = 0
+        turn, now = self._turn(claim), self._loop.time()
+        turn.failures = turn.blind = 0
         capabilities = self._trainer.capabilities
         interval = interval_seconds(claim, capabilities, waits=observed.waits, begins=begins)
         self.schedule.put_back(claim.job_id, next_tick(now, interval), now)
 
-    def _place(self, claim: Claim) -> Place:
-        return self.schedule.places.get(claim.job_id) or Place(0.0)
+    def _turn(self, claim: Claim) -> Turn:
+        return self.schedule.turns.get(claim.job_id) or Turn(0.0)
 
 
 async def _ready(outcome: Outcome) -> Outcome:

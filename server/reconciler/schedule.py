@@ -12,12 +12,12 @@ SETTLED_AFTER_SECONDS = 60.0  # from the creation, the submission or the beginni
 
 
 @dataclass(slots=True)
-class Place:
+class Turn:
     """A job in the schedule. `failures` and `blind` count in a row: errors, and observations that lacked the run."""
 
     due: float
     under_way: bool = False
-    told: bool = False
+    hastened: bool = False
     failures: int = 0
     blind: int = 0
 
@@ -26,44 +26,44 @@ class Schedule:
     """Jobs and when they are due, by one clock in seconds."""
 
     def __init__(self) -> None:
-        self.places: dict[str, Place] = {}
+        self.turns: dict[str, Turn] = {}
 
     def follow(self, job_ids: Collection[str], now: float) -> None:
         """These are the jobs to observe: new ones now, and others no more."""
         wanted = set(job_ids)
-        for job_id in [job_id for job_id, place in self.places.items() if job_id not in wanted and not place.under_way]:
-            del self.places[job_id]
-        for job_id in wanted - self.places.keys():
-            self.places[job_id] = Place(now)
+        for job_id in [job_id for job_id, turn in self.turns.items() if job_id not in wanted and not turn.under_way]:
+            del self.turns[job_id]
+        for job_id in wanted - self.turns.keys():
+            self.turns[job_id] = Turn(now)
 
     def take(self, now: float, most: int) -> list[str]:
         """Up to so many jobs that are due, the longest due first; they are under way until they are put back."""
-        due = [(place.due, job_id) for job_id, place in self.places.items() if not place.under_way and place.due <= now]
+        due = [(turn.due, job_id) for job_id, turn in self.turns.items() if not turn.under_way and turn.due <= now]
         taken = [job_id for _, job_id in sorted(due)[:most]]
         for job_id in taken:
-            self.places[job_id].under_way = True
-            self.places[job_id].told = False
+            self.turns[job_id].under_way = True
+            self.turns[job_id].hastened = False
         return taken
 
     def put_back(self, job_id: str, due: float, now: float) -> None:
         """A job is due again then; at once, when something was told of it while it was observed."""
-        if (place := self.places.get(job_id)) is not None:
-            place.due = now if place.told else due
-            place.under_way = place.told = False
+        if (turn := self.turns.get(job_id)) is not None:
+            turn.due = now if turn.hastened else due
+            turn.under_way = turn.hastened = False
 
     def hasten(self, job_ids: Iterable[str], now: float) -> None:
         """Something is new about these jobs."""
         for job_id in job_ids:
-            if (place := self.places.get(job_id)) is not None:
-                place.due, place.told = now, True
+            if (turn := self.turns.get(job_id)) is not None:
+                turn.due, turn.hastened = now, True
 
     def drop(self, job_id: str) -> None:
         """A job is not to be observed any more."""
-        self.places.pop(job_id, None)
+        self.turns.pop(job_id, None)
 
     def next_due(self) -> float | None:
         """When the next job is due that is not under way."""
-        return min((place.due for place in self.places.values() if not place.under_way), default=None)
+        return min((turn.due for turn in self.turns.values() if not turn.under_way), default=None)
 
 
 def interval_seconds(claim: Claim, capabilities: Capabilities, *, waits: bool, begins: bool) -> float:

@@ -97,7 +97,7 @@ class Workshop:
             observer._renew_at = observer._take_at = observer._list_at = 0.0
             assert await observer.hold() or await observer.hold()  # it learns of a loss, and takes it again
             await observer.refresh()
-            observer.schedule.hasten(list(observer.schedule.places), 0.0)
+            observer.schedule.hasten(list(observer.schedule.turns), 0.0)
         steps._sweep_at = 0.0
         worked = await steps.begin() + sum(observer.start() for observer in observers)
         await asyncio.gather(*steps.tasks, *(task for observer in observers for task in observer.tasks))

@@ -134,7 +134,7 @@ async def test_a_replica_that_has_lost_its_lane_begins_nothing_and_takes_it_agai
         _, [observer] = workshop.workers(workshop.reconciler)
         observer._renew_at = 0.0
         assert not await observer.hold()
-        assert (await observer.begin(), observer.schedule.places) == (0, {})
+        assert (await observer.begin(), observer.schedule.turns) == (0, {})
         await workshop.execute(NOBODY_HOLDS)
         observer._take_at = 0.0
         assert await observer.begin() == 1
@@ -287,7 +287,7 @@ async def test_observing_jobs_that_are_as_before_costs_the_same_however_many_and
     await many(workshop, count)
     await workshop.poll()
     _, [observer] = workshop.workers(workshop.reconciler)
-    observer.schedule.hasten(list(observer.schedule.places), 0.0)
+    observer.schedule.hasten(list(observer.schedule.turns), 0.0)
     statements: list[str] = []
     event.listen(
         workshop.engine.sync_engine,
@@ -307,7 +307,7 @@ async def test_passes_over_unchanged_jobs_update_no_row(workshop: Workshop) -> N
     before = await written(workshop)
     _, [observer] = workshop.workers(workshop.reconciler)
     for _ in range(20):
-        observer.schedule.hasten(list(observer.schedule.places), 0.0)
+        observer.schedule.hasten(list(observer.schedule.turns), 0.0)
         observer._list_at = 0.0
         begun = await observer.begin()
         while observer.tasks:

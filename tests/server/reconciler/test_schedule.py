@@ -103,9 +103,9 @@ def test_jobs_that_are_observed_no_more_are_forgotten_once_they_are_not_under_wa
     schedule.follow(["a", "b"], 0.0)
     schedule.take(0.0, 1)
     schedule.follow([], 1.0)
-    assert list(schedule.places) == ["a"]
+    assert list(schedule.turns) == ["a"]
     schedule.put_back("a", 5.0, 1.0)
     schedule.put_back("b", 5.0, 1.0)
     schedule.follow([], 2.0)
-    assert schedule.places == {}
+    assert schedule.turns == {}
     schedule.drop("a")
