@@ -1,6 +1,6 @@
 """Jobs of which it is not known yet whether they have a run, and since when."""
 
-import time
+from time import monotonic
 from typing import Final
 
 FORGOTTEN_AFTER_SECONDS: Final = 3_600.0  # nobody asks for such a job any longer; else its wait begins anew
@@ -22,7 +22,7 @@ class Doubts:
     def begin(self, job_id: str) -> None:
         """The job is in doubt from now on."""
         self._since.pop(job_id, None)
-        now = self._since[job_id] = time.monotonic()
+        now = self._since[job_id] = monotonic()
         for other in list(self._since):
             if now - self._since[other] < FORGOTTEN_AFTER_SECONDS and len(self._since) <= MOST_DOUBTS:
                 break
@@ -32,7 +32,7 @@ class Doubts:
         """For how long the job has been in doubt; from now on, when it was not."""
         if job_id not in self._since:
             self.begin(job_id)
-        return time.monotonic() - self._since[job_id]
+        return monotonic() - self._since[job_id]
 
     def end(self, job_id: str) -> None:
         """It is known."""

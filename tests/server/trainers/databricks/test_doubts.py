@@ -16,7 +16,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(doubts, "time", clock)
+    monkeypatch.setattr(doubts, "monotonic", clock.monotonic)
     return clock
 
 
