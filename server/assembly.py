@@ -8,8 +8,8 @@ from server.bus import Bus
 from server.databricks.workspace import Workspace
 from server.domain.status import TrainerKind
 from server.reconciler.mlflow_mirror import Mirror
-from server.reconciler.outcomes import Runtime
 from server.reconciler.reconciler import Reconciler
+from server.reconciler.runtime import Runtime
 from server.reconciler.timeouts import Limits
 from server.registry.databricks import DatabricksRegistry
 from server.registry.local_store import default_artifact_root, default_tracking_uri

@@ -8,27 +8,27 @@ import structlog
 
 from server.domain.errors import Refused, Unavailable
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-async def answer(call: Awaitable[Answer], *, of: str, within: float) -> Answer:
-    """What `call` answers within so many seconds; `of` names the other side in messages.
+async def call_with_timeout(call: Awaitable[Result], *, name: str, timeout_seconds: float) -> Result:
+    """The result of `call`; `name` is the other side's in messages.
 
-    Lets `Refused` through. An answer that the adapter could not make sense of is a state of the other side as well,
-    and says nothing about the job.
+    Lets `Refused` through. A reply that the adapter could not make sense of is a state of the other side as well, and
+    says nothing about the job. Raises `Unavailable` for it, and when time runs out.
     """
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(timeout_seconds):
             return await call
     except (Refused, Unavailable):
         raise
     except TimeoutError as error:
-        raise Unavailable(f"{of} did not answer within {within:g} seconds") from error
+        raise Unavailable(f"{name} did not answer within {timeout_seconds:g} seconds") from error
     except Exception as error:
-        log.exception("an adapter failed", of=of)
-        raise Unavailable(f"{of} could not be understood ({type(error).__name__})") from error
+        log.exception("an adapter failed", name=name)
+        raise Unavailable(f"{name} could not be understood ({type(error).__name__})") from error
 
 
 def brief(error: BaseException) -> str:

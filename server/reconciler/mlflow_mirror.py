@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import Unavailable
 from server.domain.status import TERMINAL, EventType, JobStatus
-from server.reconciler.calls import answer, brief
+from server.reconciler.calls import brief, call_with_timeout
 from server.reconciler.timeouts import Limits
 from server.registry.registry import LoggedPoint, ModelRegistry, RunFacts
 from server.storage import jobs, metrics, runs
@@ -125,7 +125,7 @@ class Mirror:
     async def _open(self, run: runs.Run) -> str:
         call = self.registry.start_run(_facts(run))
         try:
-            run_id = await answer(call, of=REGISTRY, within=self._limits.opening * 0.9)
+            run_id = await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.opening * 0.9)
         except Unavailable:
             async with self._engine.begin() as connection:
                 await runs.unlock_opening(connection, run.job_id)
@@ -146,7 +146,8 @@ class Mirror:
             if not steps:
                 return
             points = [LoggedPoint(one.step, one.at, one.values) for one in steps]
-            await answer(self.registry.log_points(run_id, points), of=REGISTRY, within=self._limits.registry)
+            call = self.registry.log_points(run_id, points)
+            await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.registry)
             step = steps[-1].step
             if len(self._logged) >= REMEMBERED:
                 self._logged.clear()
@@ -154,7 +155,8 @@ class Mirror:
 
     async def finish(self, run_id: str, status: JobStatus) -> None:
         """End a run as its job has ended."""
-        await answer(self.registry.finish(run_id, status), of=REGISTRY, within=self._limits.registry)
+        call = self.registry.finish(run_id, status)
+        await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.registry)
 
 
 def _facts(run: runs.Run) -> RunFacts:

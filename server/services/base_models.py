@@ -7,11 +7,11 @@ import structlog
 
 from server.domain.errors import Unavailable
 from server.domain.status import TrainerKind
-from server.reconciler.calls import answer
+from server.reconciler.calls import call_with_timeout
 from server.trainers.trainer import BaseModel, Trainer
 
-FRESH = 300.0  # seconds for which an answer is good
-PATIENCE = 5.0  # seconds that a list waits for a trainer
+FRESH_SECONDS = 300.0  # for which an answer is good
+PATIENCE_SECONDS = 5.0  # that a list waits for a trainer
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -32,10 +32,12 @@ class BaseModels:
     async def _of(self, kind: TrainerKind) -> Sequence[BaseModel]:
         now = asyncio.get_running_loop().time()
         at, models = self._known.get(kind, (None, ()))
-        if at is not None and now - at < FRESH:
+        if at is not None and now - at < FRESH_SECONDS:
             return models
         try:
-            models = await answer(self._trainers[kind].base_models(), of=f"the trainer {kind}", within=PATIENCE)
+            models = await call_with_timeout(
+                self._trainers[kind].base_models(), name=f"the trainer {kind}", timeout_seconds=PATIENCE_SECONDS
+            )
         except Unavailable as error:
             log.warning("base models could not be listed", trainer=kind, reason=str(error))
             return models

@@ -94,9 +94,9 @@ class Jobs:
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:
                     break
-                look = await self._reconciler.look(job_id)
-                if look is not None:
-                    await asyncio.wait([look], timeout=left)
+                work = await self._reconciler.work_now(job_id)
+                if work is not None:
+                    await asyncio.wait([work], timeout=left)
                     break
                 await watch.wait(min(left, LOOK_ANYWAY))
                 standing = await self._standing(job_id, ("jobId",))
@@ -118,7 +118,7 @@ class Jobs:
         return job_id
 
     async def _create(self, caller: Caller, asked: CreateJob, kind: TrainerKind) -> str:
-        trainer = job_input.check_trainer(asked, self._reconciler.runtime.trainers, kind)
+        trainer = job_input.check_trainer(asked, self._reconciler.trainers, kind)
         await self._check_sheet(asked.training_sheet_id)
         values = {
             "trainer": kind.value,

@@ -7,14 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Text,
     case,
+    delete,
     func,
     insert,
     literal_column,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
@@ -23,12 +22,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain import channels, ids
 from server.domain.status import ACTIVE, CANCELLABLE, MOVES, TERMINAL, EventType, JobStatus
 from server.storage.events import Entry, telling, untold
+from server.storage.tables import training_job_claims as claims
 from server.storage.tables import training_job_events as events
 from server.storage.tables import training_job_lineage as lineage
 from server.storage.tables import training_jobs as jobs
 
 # literals, because a partial index serves no parameter
 STILL_ACTIVE = [literal_column(f"'{status}'", Text) for status in sorted(ACTIVE)]
+NOW = func.clock_timestamp()
 NO_COLUMNS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -72,6 +73,8 @@ async def insert_job(connection: AsyncConnection, values: Mapping[str, object], 
     )
     if (await connection.execute(statement)).rowcount == 0:
         return False
+    claim = {"job_id": values["id"], "lane": values["trainer"], "due_at": func.now()}
+    await connection.execute(insert(claims).values(claim))
     first = {
         "id": ids.new(ids.Kind.EVENT),
         "job_id": values["id"],
@@ -102,14 +105,18 @@ async def find_repeat(connection: AsyncConnection, created_by: str, client_mutat
 
 async def standing(connection: AsyncConnection, job_id: str) -> Standing | None:
     """How a job stands now."""
-    statement = select(
-        jobs.c.status,
-        jobs.c.failures,
-        jobs.c.unreachable_since.is_not(None),
-        jobs.c.cancel_requested_at.is_not(None),
-        jobs.c.last_sequence,
-        jobs.c.updated_at,
-    ).where(jobs.c.id == job_id)
+    statement = (
+        select(
+            jobs.c.status,
+            func.coalesce(claims.c.failures, 0),
+            jobs.c.unreachable_since.is_not(None),
+            jobs.c.cancel_requested_at.is_not(None),
+            jobs.c.last_sequence,
+            jobs.c.updated_at,
+        )
+        .join(claims, claims.c.job_id == jobs.c.id, isouter=True)
+        .where(jobs.c.id == job_id)
+    )
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else Standing(JobStatus(row[0]), *row[1:])
 
@@ -121,28 +128,28 @@ async def submission(connection: AsyncConnection, job_id: str) -> Submission:
     return Submission(*(await connection.execute(statement.where(jobs.c.id == job_id))).one())
 
 
-async def move(  # noqa: PLR0913  (a move, its event, its guard)
+async def move(
     connection: AsyncConnection,
     job_id: str,
     to: JobStatus,
     entry: Entry,
-    *,
-    fence: int | None = None,
     columns: Mapping[str, object] = NO_COLUMNS,
 ) -> bool:
-    """Move a job and write the event that carries the move; answers whether it moved.
+    """Move a job and write the event that carries the move; False when its status may not go there.
 
-    It does not when its status may not go there, or when `fence` is given and another claim has been taken since.
-    `columns` are written along. A job that ends is leased to nobody and unreachable no more.
+    `columns` are written along. A job that ends is claimed by nobody and unreachable no more.
     """
     before = (
         select(jobs.c.id, jobs.c.status)
-        .where(jobs.c.id == job_id, jobs.c.status.in_([status.value for status in _leading_to(to)]), _fenced(fence))
+        .where(jobs.c.id == job_id, jobs.c.status.in_([status.value for status in _leading_to(to)]))
         .with_for_update(key_share=True)
         .cte("before")
     )
     change = update(jobs).where(jobs.c.id == before.c.id).values(**columns, **_of_status(to), status=to.value)
-    return (await connection.execute(telling(change, entry, before.c.status, to))).first() is not None
+    moved = (await connection.execute(telling(change, entry, before.c.status, to))).first() is not None
+    if moved and to in TERMINAL:
+        await connection.execute(delete(claims).where(claims.c.job_id == job_id))
+    return moved
 
 
 def _leading_to(to: JobStatus) -> list[JobStatus]:
@@ -157,46 +164,40 @@ def _of_status(to: JobStatus) -> dict[str, object]:
     if to in TERMINAL:
         values |= {
             "completed_at": func.clock_timestamp(),
-            "lease_until": None,
             "unreachable_since": None,
-            "failures": 0,
         }
     if to is JobStatus.SUCCEEDED:
         values["progress_percent"] = 100
     return values
 
 
-def _fenced(fence: int | None) -> ColumnElement[bool]:
-    return true() if fence is None else jobs.c.fence == fence
-
-
-async def record(  # noqa: PLR0913  (an event, its guards)
+async def record(
     connection: AsyncConnection,
     job_id: str,
     entry: Entry,
     *,
-    fence: int | None = None,
     once: Mapping[str, str] | None = None,
     columns: Mapping[str, object] = NO_COLUMNS,
 ) -> bool:
-    """Write an event that is no move, with `columns` along; answers whether it was written.
+    """Write an event that is no move, with `columns` along; False when the job has ended.
 
-    It is not when the job has ended, when another claim has been taken since `fence`, or when an event of this type
-    with the texts of `once` in its data exists already.
+    With `once`, also when an event of this type with these texts in its data exists already. That is judged under the
+    lock of the job's row, by a statement that begins when the lock is there: others may have said the same meanwhile.
     """
-    change = update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(STILL_ACTIVE), _fenced(fence))
+    change = update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(STILL_ACTIVE))
     if once is not None:
+        await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
         change = change.where(untold(job_id, entry.type, **once))
     if columns:
         change = change.values(**columns)
     return (await connection.execute(telling(change, entry))).first() is not None
 
 
-async def change(connection: AsyncConnection, job_id: str, *, fence: int, columns: Mapping[str, object]) -> bool:
-    """Write columns that no event tells of, and tell who listens; answers whether the claim still held."""
+async def change(connection: AsyncConnection, job_id: str, columns: Mapping[str, object]) -> bool:
+    """Write columns that no event tells of, and tell who listens; False when the job has ended."""
     changed = (
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status.in_(STILL_ACTIVE), jobs.c.fence == fence)
+        .where(jobs.c.id == job_id, jobs.c.status.in_(STILL_ACTIVE))
         .values(**columns, updated_at=func.clock_timestamp())
         .returning(jobs.c.id)
         .cte("changed")
@@ -204,17 +205,16 @@ async def change(connection: AsyncConnection, job_id: str, *, fence: int, column
     return (await connection.execute(select(func.pg_notify(channels.CHANGED, changed.c.id)))).first() is not None
 
 
-async def begin_submission(connection: AsyncConnection, job_id: str, *, fence: int, dataset_digest: str) -> bool:
+async def begin_submission(connection: AsyncConnection, job_id: str, dataset_digest: str) -> bool:
     """Note that from now on a run may exist, and tell who listens that the data is known.
 
-    Not when the claim is lost or a person has asked to cancel.
+    Not when a person has asked to cancel.
     """
     begun = (
         update(jobs)
         .where(
             jobs.c.id == job_id,
             jobs.c.status == JobStatus.PENDING.value,
-            jobs.c.fence == fence,
             jobs.c.cancel_requested_at.is_(None),
         )
         .values(
@@ -241,7 +241,6 @@ async def request_cancel(connection: AsyncConnection, job_id: str, by: str, reas
             cancel_requested_at=func.clock_timestamp(),
             cancel_requested_by=by,
             cancel_reason=reason,
-            next_poll_at=func.clock_timestamp(),
         )
     )
     entry = Entry(
@@ -252,6 +251,8 @@ async def request_cancel(connection: AsyncConnection, job_id: str, by: str, reas
     )
     requested = (await connection.execute(telling(change, entry))).first() is not None
     if requested:
+        due = update(claims).where(claims.c.job_id == job_id).values(due_at=func.clock_timestamp())
+        await connection.execute(due)
         await connection.execute(select(func.pg_notify(channels.DUE, "")))
     return requested
 

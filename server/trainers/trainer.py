@@ -1,6 +1,6 @@
 """The port that every trainer is driven through; its adapters all pass one contract test suite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +13,17 @@ TrainerJobId = NewType("TrainerJobId", str)
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the poller may expect of a trainer. Intervals are in seconds."""
+    """What the poller may expect of a trainer.
+
+    Intervals are in seconds: `observe_interval` between two observations of a run; `quick_interval` while it is new or
+    about to end, `queue_interval` while it waits in a line whose end the trainer tells (see `Announcing`): 0, no other.
+    """
 
     observe_interval: float
     observe_batch: int
     idempotent_submit: bool
+    quick_interval: float = 0.0
+    queue_interval: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,9 @@ class Observation:
 
     `word` is the trainer's own status text, for the record. `points` are those after the handle's `after_step`, oldest
     first, `events` those after its `after_event`. `estimated_end` is the trainer's guess. `mlflow_run_id` is the run
-    that the trainer itself logs to. `artifact` is a folder with the trained model in MLflow's format, once the run has
-    succeeded. `error_code` and `message` say why a run failed.
+    that the trainer itself logs to. `waits`: it stands in line, and the trainer tells when it no longer does.
+    `artifact` is a folder with the trained model in MLflow's format, once the run has succeeded. `error_code` and
+    `message` say why a run failed.
     """
 
     state: RunState
@@ -104,6 +111,7 @@ class Observation:
     events: Sequence[TrainerEvent] = ()
     estimated_end: datetime | None = None
     mlflow_run_id: str | None = None
+    waits: bool = False
     artifact: Path | None = None
     error_code: str | None = None
     message: str | None = None
@@ -170,4 +178,22 @@ class Registering(Protocol):
 
         Raises `Unavailable` while there is none yet, and `Refused` when there never will be.
         """
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A trainer whose runs can only be seen from where they are."""
+
+    async def place(self) -> str:
+        """What tells that place from all others, without blanks."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A trainer that learns in this process when something is new about one of its runs."""
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with the job's id from then on, from any thread, until the result is called."""
         ...

@@ -5,6 +5,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,25 @@ class RegisteringTrainer(ScriptedTrainer):
         if version is None:
             raise Unavailable(f"no version of {model} is ready yet")
         return version
+
+
+@dataclass
+class PlacedTrainer(ScriptedTrainer):
+    """One whose runs can only be seen from where they are, which tells when something is new about them."""
+
+    where: str = "here"
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
+
+    async def place(self) -> str:
+        return self.where
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return partial(self.listeners.remove, listener)
+
+    def announce(self, job_id: str) -> None:
+        for listener in self.listeners:
+            listener(job_id)
 
 
 def refused() -> Refused:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
 from server.reconciler import poller
 from server.reconciler.mlflow_mirror import Mirror
-from server.reconciler.outcomes import Runtime
+from server.reconciler.observer import Observer
+from server.reconciler.poller import Worker
 from server.reconciler.reconciler import Reconciler
+from server.reconciler.runtime import Runtime
+from server.reconciler.steps import Steps
 from server.reconciler.timeouts import Limits
 from server.services.curation import Curation
 from server.services.eligibility import Eligibility
@@ -29,10 +32,19 @@ from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
 from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
 
 PAIRS = 5
-FREE = """
-    SELECT id, fence FROM training_jobs
-    WHERE completed_at IS NULL AND (lease_until IS NULL OR lease_until <= clock_timestamp()) AND id <> ALL (:hidden)
+JOB = """
+    SELECT job.*, claim.lane, claim.fence, claim.due_at, claim.lease_until, claim.failures
+    FROM training_jobs AS job LEFT JOIN training_job_claims AS claim ON claim.job_id = job.id WHERE job.id = :id
 """
+# a claim is there as long as its job, and no job that wants a step is only observed
+CLAIMS_ASTRAY = """
+    SELECT job.id FROM training_jobs AS job LEFT JOIN training_job_claims AS claim ON claim.job_id = job.id
+    WHERE (job.completed_at IS NULL) <> (claim.job_id IS NOT NULL)
+        OR claim.job_id IS NOT NULL AND claim.due_at IS NULL
+            AND (job.status = 'PENDING' OR job.cancel_requested_at IS NOT NULL OR job.trained_at IS NOT NULL)
+"""
+NOBODY_HOLDS = "UPDATE observation_lanes SET lease_until = clock_timestamp()"
+ALL_DUE = "UPDATE training_job_claims SET due_at = clock_timestamp() WHERE due_at IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Workshop:
     registry: ScriptedRegistry
     reconciler: Reconciler
     jobs: Jobs
+    _workers: dict[Reconciler, list[Worker]] = field(default_factory=dict)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -70,17 +83,33 @@ class Workshop:
         return job_id
 
     async def poll(self, reconciler: Reconciler | None = None) -> int:
-        """One pass over all jobs, as if each were due, and another while a lock of the mirror made it pass over one."""
+        """One pass over all jobs, by what the poller runs and as if each were due: the steps, and all observations.
+
+        What one piece of work makes of a job is left to the next pass. Another replica that held the lanes loses them.
+        """
         reconciler = reconciler or self.reconciler
         if not (self.registry.broken or self.registry.held):
             await asyncio.gather(*reconciler.runtime.mirror._tasks.values())
-        await self.execute("UPDATE training_jobs SET next_poll_at = now()")
-        hidden = list(reconciler.out_of_sight())
-        before = set(await self.desk.rows(FREE, hidden=hidden))
-        worked = await poller.poll_once(reconciler)
-        while before & set(await self.desk.rows(FREE, hidden=hidden)):  # its fence has not moved
-            worked += await poller.poll_once(reconciler)
+        steps, observers = self.workers(reconciler)
+        await self.execute(ALL_DUE)
+        await self.execute(NOBODY_HOLDS)
+        for observer in observers:
+            observer._renew_at = observer._take_at = observer._list_at = 0.0
+            assert await observer.hold() or await observer.hold()  # it learns of a loss, and takes it again
+            await observer.refresh()
+            observer.schedule.hasten(list(observer.schedule.turns), 0.0)
+        steps._sweep_at = 0.0
+        worked = await steps.begin() + sum(observer.start() for observer in observers)
+        await asyncio.gather(*steps.tasks, *(task for observer in observers for task in observer.tasks))
         return worked
+
+    def workers(self, reconciler: Reconciler) -> tuple[Steps, list[Observer]]:
+        """What the poller runs for a replica."""
+        if reconciler not in self._workers:
+            self._workers[reconciler] = poller.workers(reconciler)
+        steps, *observers = self._workers[reconciler]
+        assert isinstance(steps, Steps)
+        return steps, [observer for observer in observers if isinstance(observer, Observer)]
 
     async def claim(self, job_id: str, lease: float = 30.0) -> Claim:
         async with self.engine.begin() as connection:
@@ -94,7 +123,7 @@ class Workshop:
 
     async def job(self, job_id: str) -> dict[str, Any]:
         async with self.engine.connect() as connection:
-            found = await connection.execute(text("SELECT * FROM training_jobs WHERE id = :id"), {"id": job_id})
+            found = await connection.execute(text(JOB), {"id": job_id})
             return dict(found.mappings().one())
 
     async def status(self, job_id: str) -> str:
@@ -110,6 +139,7 @@ class Workshop:
         assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
         assert [row[1] for row in rows] == sorted(row[1] for row in rows)
         assert (await self.job(job_id))["last_sequence"] == len(rows)
+        assert await self.desk.rows(CLAIMS_ASTRAY) == []
         return [_short(*row[2:]) for row in rows]
 
     async def last_event(self, job_id: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The tables, with the constraints that hold whatever the code does."""
 
+from server.storage.tables.claims import observation_lanes, training_job_claims
 from server.storage.tables.curation import (
     SHEET_SOURCES,
     canonical_labels,
@@ -21,9 +22,11 @@ __all__ = [
     "SHEET_SOURCES",
     "Row",
     "canonical_labels",
+    "observation_lanes",
     "qa_pairs",
     "sheets",
     "templates",
+    "training_job_claims",
     "training_job_events",
     "training_job_labels",
     "training_job_lineage",

@@ -24,11 +24,10 @@ from server.storage.tables.definitions import (
 class TrainingJobRow(Row, table=True):
     """A job as it stands, and what the poller needs to go on from here after a crash.
 
-    `last_sequence` numbers the events; `fence` grows with every claim, and what a claim found is written only under the
-    fence it took; `submit_started_at` says that a run may exist although none was recorded; `trained_at` when the
-    trainer was first seen done, from which the bound on registering counts; `last_metric_step` is where the next
-    observation goes on, `trainer_events` how many of the trainer's own events are recorded; `mirror_lease_until` keeps
-    two replicas from opening two MLflow runs for one job.
+    `last_sequence` numbers the events; `submit_started_at` says that a run may exist although none was recorded;
+    `trained_at` when the trainer was first seen done, from which the bound on registering counts; `last_metric_step` is
+    where the next observation goes on, `trainer_events` how many of the trainer's own events are recorded;
+    `mirror_lease_until` keeps two replicas from opening two MLflow runs for one job.
     """
 
     __tablename__ = "training_jobs"
@@ -62,7 +61,6 @@ class TrainingJobRow(Row, table=True):
         Index(None, "model_name", "created_at", "id"),
         Index(None, "trainer", "created_at", "id"),
         Index(None, "updated_at", "id"),  # what changed since a moment
-        Index("ix_training_jobs_due", "next_poll_at", postgresql_where=text(f"status IN ({quoted(ACTIVE)})")),
         Index("ix_training_jobs_active", "created_at", "id", postgresql_where=text(f"status IN ({quoted(ACTIVE)})")),
     )
 
@@ -106,14 +104,9 @@ class TrainingJobRow(Row, table=True):
     client_mutation_id: str | None
     input_digest: str | None
     last_sequence: int = number("0")
-    next_poll_at: datetime = created_now()
-    lease_until: datetime | None = moment()
-    fence: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
-    failures: int = number("0")
     unreachable_since: datetime | None = moment()
     submit_started_at: datetime | None = moment()
     trained_at: datetime | None = moment()
-    registration_failures: int = number("0")
     trainer_events: int = number("0")
     estimated_end_at: datetime | None = moment()
     last_metric_step: int | None = Field(default=None, sa_type=BigInteger)

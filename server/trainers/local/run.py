@@ -223,3 +223,9 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def wait_until_free(path: Path) -> None:
+    """Return once no process holds the lock of a file alone. It blocks: for a thread that is no use otherwise."""
+    with path.open(encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)

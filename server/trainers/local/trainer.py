@@ -1,10 +1,9 @@
 """The local trainer: the port's calls, by the folders of its runs."""
 
-import asyncio
 import signal
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +24,7 @@ from server.trainers.trainer import (
 
 CRASHED: Final = "TRAINER_CRASHED"
 STOP_SECONDS: Final = 10.0  # that a child has to stop after SIGTERM, before SIGKILL
+QUEUE_SECONDS: Final = 10.0  # between observations of runs in line, behind what is told of them
 MOST_PERCENT_RUNNING: Final = 99
 LOG_LINES: Final = 3
 THREADS: Final = 4  # that read and write the folders of runs
@@ -37,14 +37,16 @@ class LocalTrainer:
     """
 
     kind = TrainerKind.LOCAL
-    capabilities = Capabilities(observe_interval=0.5, observe_batch=1_000, idempotent_submit=True)
+    capabilities = Capabilities(
+        observe_interval=0.5, observe_batch=1_000, idempotent_submit=True, queue_interval=QUEUE_SECONDS
+    )
 
     def __init__(self, data_dir: Path, slots: int, language_models: Sequence[str] = ()) -> None:
         self._runs = data_dir.absolute() / "runs"
         self._children = Children(self._runs, slots)
         self._language_models = language_models
-        self._launching = asyncio.Lock()
         self._threads = Threads(THREADS, "local runs")
+        self._mark: str | None = None
 
     def validate(self, base_model: str, config: Mapping[str, Any]) -> None:
         """See the port."""
@@ -59,11 +61,19 @@ class LocalTrainer:
         named = await self._threads.call(language_models.base_models, self._language_models)
         return [*configuration.base_models(), *named]
 
+    async def place(self) -> str:
+        """The mark of this data folder."""
+        return self._mark if self._mark is not None else await self._threads.call(self._host)
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Tell of each run that is started, and of each whose process has ended, from any thread."""
+        return self._children.subscribe(listener)
+
     async def submit(self, request: TrainingRequest) -> TrainerJobId:
         """Put a run in line, and start it when a slot is free."""
         configuration.check(request.base_model, request.config)
         run = await self._threads.call(Run.create, self._runs, request)
-        await self._start_queued()
+        await self._threads.call(self._children.start_queued)
         return self._name(run)
 
     async def find(self, job_id: str) -> TrainerJobId | None:
@@ -74,7 +84,7 @@ class LocalTrainer:
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
         """Observations by job, without runs of other machines; queued runs are started where slots have become free."""
         seen = await self._threads.call(self._observe, runs)
-        await self._start_queued()
+        await self._threads.call(self._children.start_queued)
         return seen
 
     async def cancel(self, trainer_job_id: TrainerJobId) -> None:
@@ -87,10 +97,6 @@ class LocalTrainer:
         run = self._run(trainer_job_id)
         return "" if run is None else await self._threads.call(run.log_tail)
 
-    async def _start_queued(self) -> None:
-        async with self._launching:
-            await self._threads.call(self._children.start_queued)
-
     def _name(self, run: Run) -> TrainerJobId:
         return TrainerJobId(f"local-{self._host()}-{run.job_id}")
 
@@ -100,7 +106,9 @@ class LocalTrainer:
         return Run(self._runs / job_id) if job_id and host == self._host() else None
 
     def _host(self) -> str:
-        """What tells this data folder from all others."""
+        """What tells this data folder from all others; it never changes."""
+        if self._mark is not None:
+            return self._mark
         mark = self._runs / ".host"
         if not mark.exists():
             self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,7 +117,8 @@ class LocalTrainer:
             with suppress(FileExistsError):
                 mark.hardlink_to(draft)  # whole, and only when nobody was quicker
             draft.unlink()
-        return mark.read_text(encoding="utf-8")
+        self._mark = mark.read_text(encoding="utf-8")
+        return self._mark
 
     def _observe(self, handles: Sequence[RunHandle]) -> dict[str, Observation]:
         seen = {}
@@ -122,7 +131,7 @@ class LocalTrainer:
     def _observation(self, run: Run, after_step: int | None) -> Observation:
         if not run.is_there():
             return _gone(run)
-        state, word = self._state(run)
+        state, word, waits = self._state(run)
         progress, points = run.told(-1 if after_step is None else after_step)
         result = run.result()
         return Observation(
@@ -131,6 +140,7 @@ class LocalTrainer:
             progress_percent=min(progress.percent, MOST_PERCENT_RUNNING) if progress is not None else None,
             current_epoch=progress.epoch if progress is not None else None,
             total_epochs=progress.epochs if progress is not None else None,
+            waits=waits,
             points=points,
             tokens_processed=progress.tokens if progress is not None else None,
             training_duration_seconds=progress.seconds if progress is not None else None,
@@ -140,27 +150,30 @@ class LocalTrainer:
             message=result.message if result is not None else None,
         )
 
-    def _state(self, run: Run) -> tuple[RunState, str]:
-        """A run's state and its word for it. A run whose child is gone without a result is ended here."""
+    def _state(self, run: Run) -> tuple[RunState, str, bool]:
+        """A run's state, its word for it, and whether it waits. One whose child is gone without a result is ended."""
         if run.result() is not None:
-            return RunState.UNKNOWN, "ended"
+            self._children.forget(run)
+            return RunState.UNKNOWN, "ended", False
         cancel_age = run.cancel_age(time.time())
         # asked before the lock, which a child takes first: one that begins between the two is not taken for dead
         was_started = run.was_started()
         if is_held(run.lock):
             if cancel_age is not None and cancel_age > STOP_SECONDS:
                 self._children.signal(run, signal.SIGKILL)
-            return (RunState.RUNNING, "training") if was_started else (RunState.QUEUED, "starting")
-        exit_status = self._children.exit_status(run)
+            self._children.await_exit(run)
+            return (RunState.RUNNING, "training", False) if was_started else (RunState.QUEUED, "starting", False)
+        exit_status = self._children.exit_status(run, ending=was_started)
         if not was_started and exit_status is None:
             if cancel_age is not None:
                 run.end(Result(RunState.CANCELLED))
-            return RunState.QUEUED, "waiting for a slot"
+            return RunState.QUEUED, "waiting for a slot", not self._children.is_coming(run)
         if cancel_age is not None:
             run.end(Result(RunState.CANCELLED))
         else:
             run.end(Result(RunState.FAILED, CRASHED, _last_words(run, exit_status)))
-        return RunState.UNKNOWN, "ended"
+        self._children.forget(run)
+        return RunState.UNKNOWN, "ended", False
 
     def _cancel(self, run: Run) -> None:
         if run.is_there() and run.result() is None:

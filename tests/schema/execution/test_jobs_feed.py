@@ -89,10 +89,10 @@ async def test_changes_without_an_event_are_told(live: Api) -> None:
         await runs.record_opened(connection, job_id, "run-1")
     assert (await client.data())["mlflowRunId"] == "run-1"
     async with engine.begin() as connection:
-        assert await jobs.begin_submission(connection, job_id, fence=0, dataset_digest="d" * 64)
+        assert await jobs.begin_submission(connection, job_id, dataset_digest="d" * 64)
     assert (await client.data())["datasetDigest"] == "d" * 64
     async with engine.begin() as connection:
-        assert await jobs.change(connection, job_id, fence=0, columns={"estimated_end_at": _at(0)})
+        assert await jobs.change(connection, job_id, columns={"estimated_end_at": _at(0)})
     assert (await client.data())["id"] == job_id
     client.close()
 

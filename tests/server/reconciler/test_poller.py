@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.domain.status import JobStatus, RunState, TrainerKind
+from server.domain.status import JobStatus, RunState
 from server.reconciler import poller
+from server.reconciler.observer import Observer
+from server.reconciler.steps import STEPS_AT_ONCE, Steps
 from tests.server.outages import unreachable
 from tests.server.scripted_trainer import away, point
 from tests.server.services.desk import ANNA, DEADLINE
@@ -62,8 +64,8 @@ async def test_submissions_that_hang_hold_up_neither_looks_nor_the_end(database_
     async with polled(database_url, tmp_path) as workshop:
         watched = await workshop.create()
         await workshop.becomes(watched, JobStatus.QUEUED)
-        hung = workshop.trainer.fault("submit", hang=True, times=poller.STEPS_AT_ONCE - 1)
-        for _ in range(poller.STEPS_AT_ONCE - 1):
+        hung = workshop.trainer.fault("submit", hang=True, times=STEPS_AT_ONCE - 1)
+        for _ in range(STEPS_AT_ONCE - 1):
             await workshop.create()
         await hung.reached.wait()
         workshop.trainer.say(watched, RunState.RUNNING)
@@ -119,7 +121,7 @@ async def test_the_poller_goes_on_when_the_database_comes_back(database_url: str
 async def test_stopping_gives_back_what_can_not_end_now(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "GRACE", 0.05)
+    monkeypatch.setattr(poller, "GRACE_SECONDS", 0.05)
     async with opened_workshop(database_url, tmp_path) as workshop:
         hung = workshop.trainer.fault("submit", hang=True)
         async with poller.running(workshop.reconciler, workshop.bus):
@@ -127,7 +129,7 @@ async def test_stopping_gives_back_what_can_not_end_now(
             await hung.reached.wait()
         job = await workshop.job(job_id)
         assert (job["status"], job["lease_until"], job["failures"]) == ("PENDING", None, 0)
-        assert await poller.poll_once(workshop.reconciler) == 1
+        assert await workshop.poll() == 1
         assert await workshop.status(job_id) == "QUEUED"
 
 
@@ -175,15 +177,9 @@ async def test_a_cancel_reaches_a_job_in_the_middle_of_its_back_off(database_url
         await workshop.becomes(job_id, JobStatus.CANCELLED)
 
 
-async def test_there_is_a_lane_for_each_kind_of_work_of_each_trainer(workshop: Workshop) -> None:
-    found = [
-        (sorted(lane.trainers), lane.work, lane.places, lane.portion) for lane in poller.lanes(workshop.reconciler)
-    ]
-    assert found == [
-        ([TrainerKind.AI_RUNTIME, TrainerKind.FMAPI], None, 1, 8),
-        ([TrainerKind.LOCAL], "step", 8, 1),
-        ([TrainerKind.LOCAL], "observe", 4, 100),
-    ]
+async def test_steps_of_all_trainers_share_a_worker_and_each_trainer_has_one_for_its_runs(workshop: Workshop) -> None:
+    workers = poller.workers(workshop.reconciler)
+    assert [(type(worker), worker.name) for worker in workers] == [(Steps, "steps"), (Observer, "observer LOCAL")]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ async def test_a_trained_job_stays_running_until_its_model_is_registered(worksho
     for failures in (1, 2):
         await workshop.poll()
         job = await workshop.job(job_id)
-        assert (job["status"], job["progress_percent"], job["registration_failures"]) == ("RUNNING", 99, failures)
+        assert (job["status"], job["progress_percent"], job["failures"]) == ("RUNNING", 99, failures)
         assert (job["uc_model_version"], job["unreachable_since"], job["lease_until"]) == (None, None, None)
     await workshop.poll()
     assert await workshop.history(job_id) == [*TRAINED, "ERROR REGISTRATION_DELAYED", "MODEL_REGISTERED", SUCCEEDED]
@@ -120,9 +120,9 @@ async def test_a_trainer_that_is_away_delays_the_registration_only(workshop: Wor
 async def test_a_model_that_only_another_server_sees_is_left_to_it_for_its_time(workshop: Workshop) -> None:
     job_id = await trained(workshop, **TO_UC)
     workshop.trainer.hidden.add(job_id)
-    await workshop.poll()
+    for _ in range(4):
+        await workshop.poll()
     assert await workshop.history(job_id) == TRAINED
-    assert await workshop.poll() == 0  # left to others for a while
     async with workshop.another() as other:
         workshop.trainer.hidden.clear()
         assert await workshop.poll(other) == 1

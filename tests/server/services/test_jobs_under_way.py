@@ -118,11 +118,11 @@ async def test_a_poll_looks_at_the_trainer_now(database_url: str, tmp_path: Path
         workshop.trainer.fault("submit", away())
         async with poller.running(workshop.reconciler, workshop.bus):
             job_id = await workshop.create()
-        await workshop.execute("UPDATE training_jobs SET next_poll_at = now() + interval '1 hour'")
+        await workshop.execute("UPDATE training_job_claims SET due_at = now() + interval '1 hour'")
         assert await workshop.jobs.poll(ANNA, job_id) == job_id
         assert await workshop.status(job_id) == "QUEUED"
         workshop.trainer.say(job_id, RunState.RUNNING, points=[point(1, train_loss=1.0)])
-        await workshop.execute("UPDATE training_jobs SET next_poll_at = now() + interval '1 hour'")
+        await workshop.execute("UPDATE training_job_claims SET due_at = now() + interval '1 hour'")
         await workshop.jobs.poll(ANNA, job_id)
         assert (await workshop.history(job_id))[-2:] == ["STATUS_CHANGE QUEUED>RUNNING", "METRIC_UPDATE"]
 
@@ -132,7 +132,7 @@ async def test_a_poll_waits_for_the_one_who_is_just_looking(database_url: str, t
         async with poller.running(workshop.reconciler, workshop.bus):
             job_id = await workshop.create()
         slow = workshop.trainer.fault("observe", hang=True)
-        look = await other.look(job_id)
+        look = await other.work_now(job_id)
         assert look is not None
         await slow.reached.wait()
         polling = asyncio.create_task(workshop.jobs.poll(ANNA, job_id))

@@ -54,6 +54,8 @@ def literal(value: object) -> str:
             return f"'{value.isoformat()}'"
         case timedelta():
             return f"'{value.total_seconds()} s'"
+        case [int(), *_]:
+            return f"ARRAY[{', '.join(map(literal, value))}]::integer[]"
         case list():
             return f"ARRAY[{', '.join(map(literal, value))}]::text[]"
     raise TypeError(f"{value!r} is no argument of these statements")

@@ -22,15 +22,16 @@ INSERT INTO qa_pairs (id, training_sheet_id, canonical_label_id, messages, statu
 INSERT INTO training_jobs (id, training_sheet_id, model_name, base_model, trainer, status, training_config,
     train_val_split, split_seed, progress_percent, total_pairs, train_pairs, val_pairs, excluded_not_labeled,
     excluded_use_prohibited, excluded_use_not_allowed, excluded_malformed, trainer_job_id, register_to_uc, created_by,
-    created_at, completed_at, next_poll_at)
+    created_at, completed_at)
   SELECT 'job_' || n, 'tsheet_' || CASE WHEN n > 19990 THEN 20 ELSE n % 19 + 1 END,
     CASE WHEN n % 2 = 0 THEN 'common' WHEN n > 19980 THEN 'rare' ELSE 'm' || n % 500 END, 'b',
     CASE WHEN n > 19985 THEN 'FMAPI' ELSE 'LOCAL' END, status, '{}', 0.8, 0, 100, 2, 1, 1, 3, 0, 2, 0, 'run', false,
     CASE WHEN n > 19980 THEN 'rare' ELSE 'p' || n % 50 END, timestamptz '2026-02-06T10:00:00Z' - n * interval '1 s',
-    CASE WHEN status IN ('RUNNING', 'QUEUED') THEN NULL ELSE now() END,
-    timestamptz '2026-02-06T10:00:00Z' - n * interval '1 s'
+    CASE WHEN status IN ('RUNNING', 'QUEUED') THEN NULL ELSE now() END
   FROM (SELECT n, CASE WHEN n > 19985 THEN 'FAILED' WHEN n % 5000 = 7 THEN 'RUNNING' WHEN n = 9 THEN 'QUEUED'
     ELSE 'SUCCEEDED' END AS status FROM generate_series(1, 20000) n) AS numbered;
+INSERT INTO training_job_claims (job_id, lane, due_at) SELECT id, trainer, created_at FROM training_jobs
+  WHERE completed_at IS NULL;
 INSERT INTO training_job_lineage (job_id, training_sheet_id, training_sheet_name, sheet_id, sheet_name, template_id,
     template_name, template_version, model_name, model_version, created_at)
   SELECT id, training_sheet_id, '', 'sheet_' || substr(training_sheet_id, 8), '',

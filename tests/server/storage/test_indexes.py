@@ -1,4 +1,4 @@
-"""The poller's looks at a long history: it reads the jobs that are due, and no others."""
+"""What the poller reads of a long history: the jobs that are due, and no others."""
 
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -8,9 +8,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy import event, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from server.domain.status import TrainerKind
 from server.storage import changes, claims
-from server.storage.claims import Work
 from server.storage.jobs import STILL_ACTIVE
 from server.storage.migrations import driver_url
 from server.storage.tables import training_jobs as jobs
@@ -22,10 +20,17 @@ pytestmark = pytest.mark.database
 
 ACTIVE = 5
 WAITING = 2_000
-WAIT = f"""
-    UPDATE training_jobs SET status = 'RUNNING', completed_at = NULL, next_poll_at = now() + interval '1 h'
-    WHERE status = 'SUCCEEDED' AND id IN (SELECT 'job_' || n FROM generate_series(1000, {999 + WAITING}) n)
+RUN = f"""
+    UPDATE training_jobs SET status = 'RUNNING', completed_at = NULL
+    WHERE status = 'SUCCEEDED' AND id IN (SELECT 'job_' || n FROM generate_series(1000, {999 + 2 * WAITING}) n)
 """
+# half of them are observed, and half have a step that is due later
+WAIT = f"""
+    INSERT INTO training_job_claims (job_id, lane, due_at)
+    SELECT 'job_' || n, 'LOCAL', CASE WHEN n % 2 = 0 THEN now() + interval '1 h' END
+    FROM generate_series(1000, {999 + 2 * WAITING}) n
+"""
+MANY = (RUN, WAIT, "ANALYZE training_job_claims")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ Ask = Callable[[AsyncConnection], Awaitable[object]]
 
 
 async def explained(url: str, ask: Ask, *before: str) -> dict[str, float]:
-    """The indexes that the one statement reads which `ask` executes, and how many rows it looks at by each."""
+    """The indexes that the first statement reads which `ask` executes, and how many rows it looks at by each."""
     sent: list[tuple[str, tuple[object, ...]]] = []
 
     def note(_connection: object, _cursor: object, statement: str, values: tuple[object, ...], *_: object) -> None:
@@ -51,7 +56,7 @@ async def explained(url: str, ask: Ask, *before: str) -> dict[str, float]:
         await ask(connection)
         await connection.rollback()
     await engine.dispose()
-    [(statement, values)] = sent
+    statement, values = sent[0]
     driver = await asyncpg.connect(url)
     try:
         transaction = driver.transaction()
@@ -65,23 +70,26 @@ async def explained(url: str, ask: Ask, *before: str) -> dict[str, float]:
     return {str(scan.get("Index Name", scan["Node Type"])): looked_at(scan) for scan in found}
 
 
-@pytest.mark.parametrize("work", [Work.OBSERVE, None])
-@pytest.mark.parametrize("before", [(), (WAIT,)], ids=["few active", "many active"])
-async def test_a_claim_reads_the_jobs_that_are_due(filled: str, work: Work | None, before: tuple[str, ...]) -> None:
+async def test_a_claim_reads_the_steps_that_are_due(filled: str) -> None:
     def claim(connection: AsyncConnection) -> Awaitable[object]:
-        return claims.claim_due(
-            connection, trainers=list(TrainerKind), work=work, limit=100, lease=30, excluding=["job_none"]
-        )
+        return claims.claim_due(connection, {"FMAPI": 100, "LOCAL": 100}, 30)
 
-    assert await explained(filled, claim, *before) == {"ix_training_jobs_due": ACTIVE, "pk_training_jobs": ACTIVE}
+    read = await explained(filled, claim, *MANY)
+    assert read == {"ix_training_job_claims_due": ACTIVE, "pk_training_job_claims": ACTIVE}
 
 
-@pytest.mark.parametrize("before", [(), (WAIT,)], ids=["few active", "many active"])
-async def test_when_the_next_is_due_is_read_from_the_first_of_them(filled: str, before: tuple[str, ...]) -> None:
-    def look(connection: AsyncConnection) -> Awaitable[object]:
-        return claims.next_due_in(connection, trainers=list(TrainerKind), work=None)
+async def test_when_the_next_is_due_is_read_from_the_first_of_each_lane(filled: str) -> None:
+    def read(connection: AsyncConnection) -> Awaitable[object]:
+        return claims.next_due_in(connection, ["FMAPI", "LOCAL"])
 
-    assert await explained(filled, look, *before) == {"ix_training_jobs_due": 1}
+    assert await explained(filled, read, *MANY) == {"ix_training_job_claims_due": 1}
+
+
+async def test_the_jobs_to_observe_are_read_from_their_index(filled: str) -> None:
+    def read(connection: AsyncConnection) -> Awaitable[object]:
+        return claims.observed_ids(connection, ["LOCAL"])
+
+    assert await explained(filled, read, *MANY) == {"ix_training_job_claims_observed": WAITING}
 
 
 async def test_of_many_active_jobs_the_newest_are_read(filled: str) -> None:
@@ -89,7 +97,7 @@ async def test_of_many_active_jobs_the_newest_are_read(filled: str) -> None:
         newest = select(jobs.c.id).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(literal_column("20"))
         return connection.execute(newest.where(jobs.c.status.in_(STILL_ACTIVE)))
 
-    assert await explained(filled, look, WAIT, "ANALYZE training_jobs") == {"ix_training_jobs_active": 20}
+    assert await explained(filled, look, RUN, "ANALYZE training_jobs") == {"ix_training_jobs_active": 20}
 
 
 async def test_what_changed_since_a_moment_is_a_range_of_its_index(filled: str) -> None:

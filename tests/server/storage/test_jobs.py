@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from server.domain.status import MOVES, TERMINAL, EventType, JobStatus
-from server.storage import jobs
+from server.storage import claims, jobs
 from server.storage.events import Entry
 from tests.server.workshop import Workshop, opened_workshop
 
@@ -39,6 +39,9 @@ async def put(workshop: Workshop, job_id: str, status: JobStatus) -> None:
         percent=100 if status is JobStatus.SUCCEEDED else 10,
         ended=status in TERMINAL,
     )
+    await workshop.execute("DELETE FROM training_job_claims WHERE job_id = :id", id=job_id)
+    async with workshop.engine.begin() as connection:
+        await claims.mend(connection)
 
 
 async def move(workshop: Workshop, job_id: str, to: JobStatus, **guards: Any) -> bool:  # noqa: ANN401
@@ -131,7 +134,7 @@ async def test_an_event_after_the_end_is_not_written(workshop: Workshop) -> None
     assert await move(workshop, job_id, JobStatus.CANCELLED)
     async with workshop.engine.begin() as connection:
         assert not await jobs.record(connection, job_id, Entry(EventType.ERROR, "late"))
-        assert not await jobs.change(connection, job_id, fence=0, columns={"current_epoch": 1})
+        assert not await jobs.change(connection, job_id, {"current_epoch": 1})
         assert not await jobs.request_cancel(connection, job_id, "anna", None)
 
 
@@ -147,12 +150,27 @@ async def test_an_event_for_once_is_written_once(workshop: Workshop) -> None:
     assert written == [True, False, True, False] * 2
 
 
+async def test_two_writers_at_once_say_for_once_what_both_have_to_say(workshop: Workshop) -> None:
+    job_id = await workshop.create()
+    entry = Entry(EventType.ERROR, "away", {"code": "A"})
+
+    async def record() -> bool:
+        async with workshop.engine.begin() as connection:
+            return await jobs.record(connection, job_id, entry, once={"code": "A"})
+
+    async with workshop.engine.begin() as connection:
+        assert await jobs.record(connection, job_id, entry, once={"code": "A"})
+        second = asyncio.create_task(record())
+        await workshop.desk.someone_waits()
+    assert not await second
+    assert await workshop.history(job_id) == ["CREATED >PENDING", "ERROR A"]
+
+
 async def test_each_change_is_announced_with_the_jobs_id_when_it_is_committed(workshop: Workshop) -> None:
     async with listening(workshop.url, "tunegraph") as heard, listening(workshop.url, "tunegraph_due") as due:
         job_id = await workshop.create()
-        claim = await workshop.claim(job_id)
         async with workshop.engine.begin() as connection:
-            await jobs.change(connection, job_id, fence=claim.fence, columns={"current_epoch": 1})
+            await jobs.change(connection, job_id, {"current_epoch": 1})
         async with workshop.engine.begin() as connection:
             await jobs.request_cancel(connection, job_id, "anna", None)
         assert await move(workshop, job_id, JobStatus.CANCELLED)

@@ -101,6 +101,67 @@ async def test_what_was_carried_along_never_changes(
         await connection.execute(change)
 
 
+LIVE = """
+INSERT INTO training_jobs (id, training_sheet_id, model_name, base_model, trainer, status, training_config,
+    train_val_split, split_seed, total_pairs, train_pairs, val_pairs, excluded_not_labeled, excluded_use_prohibited,
+    excluded_use_not_allowed, excluded_malformed, register_to_uc, created_by, trainer_job_id, progress_percent,
+    completed_at, cancel_requested_at, cancel_requested_by, trained_at, next_poll_at, lease_until, fence, failures,
+    registration_failures)
+  SELECT id, 'tsheet_1', 'm', 'b', trainer, status, '{}', 0.8, 0, 4, 3, 1, 0, 0, 0, 0, false, 'local', run,
+    CASE WHEN status = 'SUCCEEDED' THEN 100 ELSE 0 END,
+    CASE WHEN status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN now() END,
+    CASE WHEN cancelled THEN now() END, CASE WHEN cancelled THEN 'anna' END, CASE WHEN trained THEN now() END,
+    timestamptz '2026-02-06T12:00:00Z', CASE WHEN leased THEN timestamptz '2026-02-06T12:00:30Z' END, fence, 2, 5
+  FROM (VALUES
+    ('live_pending', 'LOCAL', 'PENDING', NULL, false, false, false, 0),
+    ('live_submitting', 'FMAPI', 'PENDING', NULL, false, false, true, 7),
+    ('live_queued', 'LOCAL', 'QUEUED', 'local-5f0c12ab-live_queued', false, false, false, 3),
+    ('live_observed', 'FMAPI', 'RUNNING', 'ft-1', false, false, true, 9),
+    ('live_cancelling', 'LOCAL', 'RUNNING', 'local-5f0c12ab-live_cancelling', true, false, false, 4),
+    ('live_registering', 'AI_RUNTIME', 'RUNNING', '17', false, true, true, 8),
+    ('live_succeeded', 'LOCAL', 'SUCCEEDED', 'local-5f0c12ab-x', false, true, false, 20),
+    ('live_failed', 'LOCAL', 'FAILED', NULL, false, false, false, 2),
+    ('live_cancelled', 'LOCAL', 'CANCELLED', NULL, false, false, false, 1)
+  ) AS live(id, trainer, status, run, cancelled, trained, leased, fence);
+"""
+CLAIMS = "SELECT * FROM training_job_claims WHERE job_id LIKE 'live%' ORDER BY fence"
+WAITING = """
+SELECT id, next_poll_at, lease_until, fence, failures, registration_failures FROM training_jobs
+WHERE id LIKE 'live%' ORDER BY id
+"""
+
+
+async def test_live_jobs_take_their_claims_along_and_back(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+    await migrations.upgrade(empty_database_url, "0003")
+    await connection.execute(LIVE)
+    before = {row["id"]: tuple(row)[1:] for row in await connection.fetch(WAITING)}
+    await migrations.upgrade(empty_database_url, "0004")
+    due, leased = datetime(2026, 2, 6, 12, tzinfo=UTC), datetime(2026, 2, 6, 12, 0, 30, tzinfo=UTC)
+    assert [tuple(row) for row in await connection.fetch(CLAIMS)] == [
+        ("live_pending", "LOCAL", 0, due, None, 2),
+        ("live_queued", "LOCAL 5f0c12ab", 3, None, None, 2),
+        ("live_cancelling", "LOCAL 5f0c12ab", 4, due, None, 2),
+        ("live_submitting", "FMAPI", 7, due, leased, 2),
+        ("live_registering", "AI_RUNTIME", 8, due, leased, 5),
+        ("live_observed", "FMAPI", 9, None, leased, 2),
+    ]
+    await migrations.downgrade(empty_database_url, "0003")
+    after = {row["id"]: tuple(row)[1:] for row in await connection.fetch(WAITING)}
+    assert after.keys() == before.keys()
+    for job_id in ("live_pending", "live_submitting", "live_cancelling"):
+        assert after[job_id] == (*before[job_id][:4], 0)
+    assert after["live_registering"] == (*before["live_registering"][:3], 0, 5)
+    assert after["live_observed"][1:] == (leased, 9, 2, 0)
+    for job_id in ("live_queued", "live_observed"):
+        assert datetime.now(UTC) - after[job_id][0] < timedelta(minutes=5), "due at once"
+    for job_id in ("live_succeeded", "live_failed", "live_cancelled"):
+        assert after[job_id][1:] == (None, 0, 0, 0)
+
+
 async def test_each_migration_leads_back_to_where_it_came_from(
     empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:

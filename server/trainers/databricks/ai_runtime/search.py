@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from time import monotonic
 from typing import Final
 
 from server.databricks.errors import ApiError
@@ -10,6 +9,7 @@ from server.databricks.workspace import Workspace
 from server.domain.errors import Unavailable
 from server.trainers.databricks.ai_runtime import calls
 from server.trainers.databricks.ai_runtime.run_spec import run_name
+from server.trainers.databricks.doubts import Doubts
 from server.trainers.trainer import TrainerJobId
 
 MOST_PAGES: Final = 100
@@ -41,20 +41,19 @@ class Absences:
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
-        self._since: dict[str, float] = {}
+        self._doubts = Doubts()
 
     def confirm(self, job_id: str) -> None:
         """Raise `Unavailable` until the absence is certain."""
-        now = monotonic()
-        left = self._settle - (now - self._since.setdefault(job_id, now))
+        left = self._settle - self._doubts.seconds(job_id)
         if left > 0:
             message = f"AI Runtime has no run of the job yet; in {left:.0f} seconds it is certain that there is none"
             raise Unavailable(message, retry_after=left)
-        del self._since[job_id]
+        self._doubts.end(job_id)
 
     def forget(self, job_id: str) -> None:
         """The job has a run after all."""
-        self._since.pop(job_id, None)
+        self._doubts.end(job_id)
 
 
 async def _among(workspace: Workspace, job_id: str, query: Mapping[str, object]) -> TrainerJobId | None:

@@ -55,7 +55,7 @@ class AiRuntimeTrainer:
 
     kind = TrainerKind.AI_RUNTIME
     # a look costs a request or two for each run that is training: no oftener than it logs
-    capabilities = Capabilities(observe_interval=10.0, observe_batch=48, idempotent_submit=True)
+    capabilities = Capabilities(observe_interval=30.0, observe_batch=48, idempotent_submit=True, quick_interval=10.0)
 
     def __init__(  # noqa: PLR0913  (settings)
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from server.databricks.errors import ApiError
 from server.databricks.workspace import Workspace
 from server.domain.errors import InvalidInput, Unavailable
+from server.trainers.databricks.doubts import Doubts
 from server.trainers.databricks.fmapi import operations, runs
 from server.trainers.databricks.fmapi.calls import send
 from server.trainers.databricks.fmapi.retirement import Retirement
@@ -39,7 +40,7 @@ class Submissions:
         self._folder = folder.rstrip("/")
         self._retirement = retirement
         self._settle = settle
-        self._in_doubt: dict[str, float] = {}  # since when a job's experiment may get a run from elsewhere
+        self._doubts = Doubts()  # since when a job's experiment may get a run from elsewhere
 
     def experiment(self, job_id: str) -> str:
         """The path of a job's experiment."""
@@ -59,7 +60,7 @@ class Submissions:
                 "whether FMAPI has taken the job can't be told yet: its experiment has no run, and may still get one"
             )
         if name is not None:
-            self._in_doubt.pop(job_id, None)
+            self._doubts.end(job_id)
         return name
 
     async def find_now(self, job_id: str) -> str | None:
@@ -80,12 +81,12 @@ class Submissions:
         try:
             name = await self._send(operations.create(config(self.experiment(job_id))))
         except ApiError as error:
-            self._in_doubt.pop(job_id, None)
+            self._doubts.end(job_id)
             raise await self._refusal(error) from error
         except BaseException:
-            self._in_doubt[job_id] = time.monotonic()  # it may be carried out from now on
+            self._doubts.begin(job_id)  # it may be carried out from now on
             raise
-        self._in_doubt.pop(job_id, None)
+        self._doubts.end(job_id)
         return name
 
     async def _send(self, operation: operations.Operation) -> str:
@@ -109,12 +110,11 @@ class Submissions:
                 await asyncio.sleep(POLL_SECONDS)
                 continue
             if name is None:
-                self._in_doubt[job_id] = time.monotonic()  # from now on others wait for the run of this call
+                self._doubts.begin(job_id)  # from now on others wait for the run of this call
             return name
 
     def _is_settled(self, job_id: str) -> bool:
-        since = self._in_doubt.setdefault(job_id, time.monotonic())
-        return time.monotonic() - since >= self._settle
+        return self._doubts.seconds(job_id) >= self._settle
 
     async def _experiment_id(self, job_id: str) -> str | None:
         path = self.experiment(job_id)

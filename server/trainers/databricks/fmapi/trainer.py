@@ -39,8 +39,9 @@ class FmapiTrainer:
 
     `volume` (/Volumes/catalog/schema/volume/…) is where the training files go, `folder` (a path of the workspace) where
     the experiments are, one for each job; `alias` is set on a registered version unless it is empty. `now` is the clock
-    by which progress is estimated. In seconds: `observe_interval`; `settle`, for which an experiment without a run is
-    waited for after a response was lost; `registering`, for which `registered` waits for a version to become ready.
+    by which progress is estimated. In seconds: `observe_interval`, and `quick_interval` for new runs; `settle`, for
+    which an experiment without a run is waited for after a response was lost; `registering`, for which `registered`
+    waits for a version to become ready.
     """
 
     kind = TrainerKind.FMAPI
@@ -52,12 +53,15 @@ class FmapiTrainer:
         volume: str,
         folder: str,
         alias: str = "",
-        observe_interval: float = 5.0,
+        observe_interval: float = 30.0,
+        quick_interval: float = 5.0,
         settle: float = SETTLE_SECONDS,
         registering: float = 10.0,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self.capabilities = Capabilities(observe_interval, OBSERVED_AT_ONCE, idempotent_submit=False)
+        self.capabilities = Capabilities(
+            observe_interval, OBSERVED_AT_ONCE, idempotent_submit=False, quick_interval=quick_interval
+        )
         self._workspace = workspace
         self._volume = volume
         self._alias = alias

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,21 @@ async def begun(local: Bench, trainer: LocalTrainer, job_id: str) -> TrainerJobI
     name = await trainer.submit(local.request(job_id, LONG))
     await until_state(trainer, job_id, name, RunState.RUNNING)
     return name
+
+
+@contextmanager
+def told(trainer: LocalTrainer) -> Iterator[asyncio.Queue[str]]:
+    """What the trainer tells of its runs, from whatever thread."""
+    loop, heard = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def hear(job_id: str) -> None:
+        loop.call_soon_threadsafe(heard.put_nowait, job_id)
+
+    unsubscribe = trainer.subscribe(hear)
+    try:
+        yield heard
+    finally:
+        unsubscribe()
 
 
 def child(run: Run) -> psutil.Process:
@@ -110,6 +125,54 @@ async def test_as_many_runs_train_at_once_as_there_are_slots_and_the_rest_in_ord
     child(local.run("job_c")).kill()
     await until(next_one)
     assert (await look(trainer, "job_d", names["job_d"])).state is RunState.QUEUED
+
+
+async def test_a_run_in_line_is_started_when_a_slot_becomes_free_though_nobody_observes(local: Bench) -> None:
+    trainer = local.trainer()
+    first = await begun(local, trainer, "job_1")
+    second = await trainer.submit(local.request("job_2", LONG))
+    assert not (await look(trainer, "job_1", first)).waits
+    assert (await look(trainer, "job_2", second)).waits
+    with told(trainer) as heard:
+        child(local.run("job_1")).kill()
+        assert await heard.get() == "job_2", "it was started"
+        assert await heard.get() == "job_1", "it has ended"
+    assert not (await look(trainer, "job_2", second)).waits
+    await until_state(trainer, "job_2", second, RunState.RUNNING)
+
+
+async def test_the_end_of_a_child_of_an_earlier_server_lets_the_next_in_line_begin(
+    local: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, later = local.trainer(), local.trainer()
+    name = await begun(local, earlier, "job_1")
+    await earlier.submit(local.request("job_2", LONG))
+    monkeypatch.setattr(earlier._children, "start_queued", lambda: None)  # its process is gone
+    assert (await look(later, "job_1", name)).state is RunState.RUNNING
+    with told(later) as heard:
+        child(local.run("job_1")).kill()
+        assert [await heard.get() for _ in range(2)] == ["job_2", "job_1"]
+
+
+async def test_nothing_is_kept_of_children_whose_runs_have_their_end(
+    local: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = local.trainer()
+    killed = await begun(local, trainer, "job_killed")
+    child(local.run("job_killed")).kill()
+    await until_state(trainer, "job_killed", killed, RunState.FAILED)
+    done = await trainer.submit(local.request("job_done", {"epochs": 1}))
+    await until_state(trainer, "job_done", done, RunState.SUCCEEDED)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    broken = await trainer.submit(local.request("job_broken"))
+    await until_state(trainer, "job_broken", broken, RunState.FAILED)
+
+    async def forgotten() -> bool:
+        await trainer.observe([RunHandle("job_done", done)])
+        return not (trainer._children._started or trainer._children._awaited)
+
+    await until(forgotten)
+    assert trainer._children._exits == {}
 
 
 async def test_a_killed_child_is_a_failure_with_its_reason(local: Bench) -> None:

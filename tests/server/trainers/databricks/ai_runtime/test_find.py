@@ -6,6 +6,7 @@ import pytest
 from server.domain import ids
 from server.domain.errors import Unavailable
 from server.domain.ids import Kind
+from server.trainers.databricks import doubts
 from server.trainers.databricks.ai_runtime import search
 from tests.server.trainers.databricks.ai_runtime.desk import EACH_KIND, RUNS, Desk, called
 from tests.waiting import until
@@ -65,7 +66,7 @@ async def test_more_runs_than_can_be_looked_through_leave_it_open(desk: Desk, mo
 
 async def test_an_absence_is_certain_only_when_it_lasts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(search, "monotonic", lambda: now)
+    monkeypatch.setattr(doubts, "monotonic", lambda: now)
     trainer = desk.trainer(settle=30)
     with pytest.raises(Unavailable) as early:
         await trainer.find("job_1")

@@ -79,7 +79,7 @@ async def test_a_job_is_trained_followed_and_registered(database_url: str, bench
         job, history = await workshop.job(job_id), await workshop.history(job_id)
         [run] = bench.runs
         assert [entry for entry in history if entry in MOVES] == MOVES
-        assert troubles(history) == []
+        assert troubles(history) == [], await messages(workshop, job_id)
         assert (job["status"], job["uc_model_version"], job["progress_percent"]) == ("SUCCEEDED", "1", 100)
         assert (job["trainer_job_id"], job["mlflow_run_id"]) == (run.name, run.run.id)
         assert (job["current_epoch"], job["total_epochs"]) == (3, 3)
@@ -168,7 +168,7 @@ async def test_a_job_whose_run_is_not_certain_waits_and_says_why(
             assert await workshop.status(job_id) == "PENDING"
         assert await workshop.history(job_id) == ["CREATED >PENDING", "ERROR TRAINER_UNAVAILABLE"]
         assert len(bench.creations()) == 1
-        trainer._submissions._in_doubt[job_id] -= submission.SETTLE_SECONDS
+        trainer._submissions._doubts._since[job_id] -= submission.SETTLE_SECONDS
         await workshop.poll()
         assert await workshop.status(job_id) == "QUEUED"
         assert len(bench.runs) == 1

@@ -30,7 +30,7 @@ LOST: list[dict[str, Any]] = [
 
 def later(trainer: FmapiTrainer, job_id: str = "job_1") -> None:
     """As if the time had passed in which a run may still turn up."""
-    trainer._submissions._in_doubt[job_id] -= submission.SETTLE_SECONDS
+    trainer._submissions._doubts._since[job_id] -= submission.SETTLE_SECONDS
 
 
 @pytest.mark.parametrize("fault", LOST, ids=str)
@@ -119,7 +119,7 @@ async def test_a_submission_that_is_given_up_in_the_middle_is_in_doubt(bench: Be
     submitting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await submitting
-    assert "job_1" in trainer._submissions._in_doubt
+    assert "job_1" in trainer._submissions._doubts
     assert await trainer.find("job_1") == bench.runs[0].name
 
 
