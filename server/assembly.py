@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from server.bus import Bus
 from server.databricks.workspace import Workspace
 from server.domain.status import TrainerKind
+from server.reconciler.mirror_lane import MirrorLane
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.outcomes import Runtime
 from server.reconciler.reconciler import Reconciler
@@ -91,7 +92,9 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
         )
         engine = database.engine
         bus = await stack.enter_async_context(Bus(url))
-        runtime = Runtime(engine, trainers, Mirror(engine, registry, limits), settings.data_dir / "exports", limits)
+        mirror = Mirror(engine, registry, limits)
+        await stack.enter_async_context(MirrorLane(mirror))
+        runtime = Runtime(engine, trainers, mirror, settings.data_dir / "exports", limits)
         reconciler = await stack.enter_async_context(Reconciler(runtime))
         eligibility = Eligibility(engine)
         yield Services(

@@ -33,11 +33,10 @@ class Reconciler:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        """End looks that were asked for, then the mirror that they may have woken."""
+        """End looks that were asked for."""
         for task in self._looks:
             task.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
-        await self.runtime.mirror.close()
 
     def out_of_sight(self) -> Collection[str]:
         """Jobs that are left to other replicas for now."""

@@ -53,8 +53,7 @@ async def _publish(runtime: Runtime, claim: Claim, seen: Observation) -> str | N
     if isinstance(trainer, Registering):
         return await _registered(runtime, trainer, claim)
     mirror, within = runtime.mirror, runtime.limits.registry
-    run_id = await mirror.opened(claim.job_id)
-    await mirror.log_points(claim.job_id, run_id, everything=True)
+    run_id = await mirror.caught_up(claim.job_id)
     if seen.artifact is not None:
         await answer(mirror.registry.log_model(run_id, seen.artifact), of=REGISTRY, within=within)
     version = None
@@ -97,10 +96,7 @@ async def _succeed(runtime: Runtime, claim: Claim, version: str | None, error: U
             await jobs.name_model_version(connection, claim.job_id, version)
         done = Entry(EventType.STATUS_CHANGE, "The training succeeded")
         await jobs.move(connection, claim.job_id, JobStatus.SUCCEEDED, done, fence=claim.fence)
-    if error is None:
-        runtime.mirror.forget(claim.job_id)
-    else:
-        runtime.wake(claim)  # the run may still be ended
+    runtime.wake(claim)
 
 
 def _given_up(claim: Claim, error: Unavailable | Refused) -> Entry:

@@ -6,7 +6,7 @@ from server.export import jsonl
 from server.reconciler.calls import answer
 from server.reconciler.findings import clean
 from server.reconciler.outcomes import Runtime, end, name, postpone, sentence
-from server.storage import jobs, leases
+from server.storage import jobs, leases, mirrors
 from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.trainers.trainer import Trainer, TrainerJobId, TrainingRequest
@@ -89,6 +89,8 @@ async def _record(runtime: Runtime, claim: Claim, run: TrainerJobId) -> None:
         moved = await jobs.move(
             connection, claim.job_id, JobStatus.QUEUED, entry, fence=claim.fence, columns={"trainer_job_id": run}
         )
+        if moved and runtime.mirrored(claim):
+            await mirrors.add(connection, claim.job_id)
         await leases.release(connection, [claim], 0)
     if moved:
         runtime.wake(claim)

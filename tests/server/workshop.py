@@ -14,6 +14,7 @@ from server.bus import Bus
 from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
 from server.reconciler import poller
+from server.reconciler.mirror_lane import MirrorLane
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.outcomes import Runtime
 from server.reconciler.reconciler import Reconciler
@@ -27,11 +28,17 @@ from server.storage.migrations import driver_url
 from tests.server.scripted_registry import ScriptedRegistry
 from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
 from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
+from tests.waiting import until
 
 PAIRS = 5
 FREE = """
     SELECT id, fence FROM training_jobs
     WHERE completed_at IS NULL AND (lease_until IS NULL OR lease_until <= clock_timestamp()) AND id <> ALL (:hidden)
+"""
+
+
+NOTHING_TO_MIRROR = """
+    SELECT NOT EXISTS (SELECT FROM mlflow_mirrors WHERE lease_until IS NOT NULL OR due_at <= clock_timestamp())
 """
 
 
@@ -73,7 +80,7 @@ class Workshop:
         """One pass over all jobs, as if each were due, and another while a lock of the mirror made it pass over one."""
         reconciler = reconciler or self.reconciler
         if not (self.registry.broken or self.registry.held):
-            await asyncio.gather(*reconciler.runtime.mirror._tasks.values())
+            await self.mirrored()
         await self.execute("UPDATE training_jobs SET next_poll_at = now()")
         hidden = list(reconciler.out_of_sight())
         before = set(await self.desk.rows(FREE, hidden=hidden))
@@ -81,6 +88,14 @@ class Workshop:
         while before & set(await self.desk.rows(FREE, hidden=hidden)):  # its fence has not moved
             worked += await poller.poll_once(reconciler)
         return worked
+
+    async def mirrored(self) -> None:
+        """Return once nothing is due for MLflow."""
+
+        async def done() -> bool:
+            return bool(await self.desk.value(NOTHING_TO_MIRROR))
+
+        await until(done, DEADLINE)
 
     async def claim(self, job_id: str, lease: float = 30.0) -> Claim:
         async with self.engine.begin() as connection:
@@ -149,7 +164,10 @@ class Workshop:
         wanted = replace(runtime.limits, **limits)
         mirror = Mirror(self.engine, self.registry, wanted)
         trainers = {TrainerKind.LOCAL: trainer or self.trainer}
-        async with Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler:
+        async with (
+            MirrorLane(mirror),
+            Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler,
+        ):
             yield reconciler
 
 
@@ -185,7 +203,7 @@ async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> As
             await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
         mirror = Mirror(desk.engine, registry, limits)
         runtime = Runtime(desk.engine, {trainer.kind: trainer}, mirror, folder, limits)
-        async with Reconciler(runtime) as reconciler:
+        async with MirrorLane(mirror), Reconciler(runtime) as reconciler:
             jobs = Jobs(
                 desk.engine,
                 bus,

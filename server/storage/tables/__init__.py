@@ -16,11 +16,13 @@ from server.storage.tables.jobs import (
     training_jobs,
 )
 from server.storage.tables.lineage import training_job_labels, training_job_lineage, training_job_pairs
+from server.storage.tables.mirrors import mlflow_mirrors
 
 __all__ = [
     "SHEET_SOURCES",
     "Row",
     "canonical_labels",
+    "mlflow_mirrors",
     "qa_pairs",
     "sheets",
     "templates",

@@ -27,8 +27,7 @@ class TrainingJobRow(Row, table=True):
     `last_sequence` numbers the events; `fence` grows with every claim, and what a claim found is written only under the
     fence it took; `submit_started_at` says that a run may exist although none was recorded; `trained_at` when the
     trainer was first seen done, from which the bound on registering counts; `last_metric_step` is where the next
-    observation goes on, `trainer_events` how many of the trainer's own events are recorded; `mirror_lease_until` keeps
-    two replicas from opening two MLflow runs for one job.
+    observation goes on, `trainer_events` how many of the trainer's own events are recorded.
     """
 
     __tablename__ = "training_jobs"
@@ -116,7 +115,6 @@ class TrainingJobRow(Row, table=True):
     trainer_events: int = number("0")
     estimated_end_at: datetime | None = moment()
     last_metric_step: int | None = Field(default=None, sa_type=BigInteger)
-    mirror_lease_until: datetime | None = moment()
 
 
 class TrainingJobEventRow(Row, table=True):

@@ -97,7 +97,7 @@ async def test_no_run_of_ours_is_opened_beside_its_own(there: There) -> None:
     job = await workshop.job(job_id)
     assert (job["status"], job["mlflow_run_id"]) == ("SUCCEEDED", "its-own")
     assert workshop.registry.calls == []
-    assert workshop.reconciler.runtime.mirror._tasks == {}
+    assert await workshop.desk.value("SELECT count(*) FROM mlflow_mirrors") == 0
 
 
 async def test_the_job_waits_for_the_version_that_it_registers(there: There) -> None:

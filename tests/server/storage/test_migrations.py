@@ -35,6 +35,18 @@ INSERT INTO training_job_pairs (job_id, position, split, qa_pair_id, digest, can
   ('job_1', 2, 'TRAIN', 'qa_3', '', NULL, NULL), ('job_1', 3, 'VALIDATION', 'qa_4', '', 'label_2', 2),
   ('job_2', 0, 'TRAIN', 'qa_1', '', 'label_1', 1), ('job_2', 1, 'VALIDATION', 'qa_2', '', NULL, NULL);
 """
+FINISHED_AND_NOT = """
+INSERT INTO training_jobs (id, training_sheet_id, model_name, base_model, trainer, status, training_config,
+    train_val_split, split_seed, progress_percent, total_pairs, train_pairs, val_pairs, excluded_not_labeled,
+    excluded_use_prohibited, excluded_use_not_allowed, excluded_malformed, register_to_uc, created_by, trainer_job_id,
+    mlflow_run_id, completed_at)
+  SELECT 'job_' || name, 'tsheet_1', 'm', 'b', trainer, status, '{}', 0.8, 0, 100, 4, 3, 1, 0, 0, 0, 0, false, 'local',
+    'run', CASE WHEN status <> 'QUEUED' THEN 'mlflow' END, CASE WHEN status <> 'QUEUED' THEN now() END
+  FROM (VALUES ('queued', 'LOCAL', 'QUEUED'), ('cancelled', 'LOCAL', 'CANCELLED'), ('given_up', 'LOCAL', 'SUCCEEDED'),
+    ('complete', 'LOCAL', 'SUCCEEDED'), ('theirs', 'FMAPI', 'FAILED')) AS given (name, trainer, status);
+INSERT INTO training_job_events (id, job_id, sequence, event_type, message, event_data)
+  VALUES ('evt_1', 'job_given_up', 1, 'ERROR', '', '{"code": "REGISTRATION_GIVEN_UP"}');
+"""
 TIMES = "SELECT job_id, created_at FROM {} ORDER BY job_id, {}"
 LABELS = "SELECT canonical_label_id, job_id, created_at FROM training_job_labels ORDER BY 1, 2"
 INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2"
@@ -117,3 +129,19 @@ async def test_each_migration_leads_back_to_where_it_came_from(
     await migrations.downgrade(empty_database_url, "base")
     left = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert [row["tablename"] for row in left] == ["alembic_version"]
+
+
+async def test_what_mlflow_may_lack_of_jobs_from_before_is_due(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+    await migrations.upgrade(empty_database_url, "0003")
+    await connection.execute(FINISHED_AND_NOT)
+    await migrations.upgrade(empty_database_url)
+    due = await connection.fetch("SELECT job_id FROM mlflow_mirrors WHERE due_at <= now() ORDER BY 1")
+    assert [row[0] for row in due] == ["job_cancelled", "job_given_up", "job_queued"]
+    await connection.execute("DELETE FROM mlflow_mirrors WHERE job_id <> 'job_queued'")
+    await connection.execute("UPDATE mlflow_mirrors SET due_at = NULL")
+    await connection.execute("UPDATE training_jobs SET status = 'FAILED', completed_at = now() WHERE id = 'job_queued'")
+    assert await connection.fetchval("SELECT due_at <= clock_timestamp() FROM mlflow_mirrors")

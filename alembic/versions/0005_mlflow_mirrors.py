@@ -1,0 +1,82 @@
+"""What MLflow still lacks of each job is stored, and kept by the statements that make the need."""
+
+import sqlalchemy as sa
+from alembic import op
+
+
+revision = "0005"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "mlflow_mirrors",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("logged_step", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("outage_told", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["training_jobs.id"], name=op.f("fk_mlflow_mirrors_job_id")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_mlflow_mirrors")),
+    )
+    op.create_index(
+        "ix_mlflow_mirrors_ready", "mlflow_mirrors", [sa.literal_column("coalesce(lease_until, due_at)")], unique=False
+    )
+    op.drop_column("training_jobs", "mirror_lease_until")
+    # Jobs of the trainers at Databricks have a run that is not ours. Of those that have ended, a succeeded one was
+    # finished before its end, unless an event says that its model was not logged or registered.
+    op.execute(
+        """
+        INSERT INTO mlflow_mirrors (job_id, due_at)
+        SELECT id, now() FROM training_jobs AS job
+        WHERE trainer = 'LOCAL' AND (
+            status IN ('QUEUED', 'RUNNING')
+            OR mlflow_run_id IS NOT NULL AND status IN ('FAILED', 'CANCELLED')
+            OR mlflow_run_id IS NOT NULL AND status = 'SUCCEEDED' AND EXISTS (
+                SELECT FROM training_job_events AS event
+                WHERE event.job_id = job.id AND event.event_type = 'ERROR'
+                    AND event.event_data ->> 'code' IN ('REGISTRATION_GIVEN_UP', 'MODEL_NOT_LOGGED')
+            )
+        )
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION mirror_points() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            UPDATE mlflow_mirrors AS mirror SET due_at = coalesce(mirror.due_at, clock_timestamp())
+            FROM (SELECT DISTINCT job_id FROM written) AS changed WHERE mirror.job_id = changed.job_id;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER training_job_metric_points_mirror AFTER INSERT ON training_job_metric_points"
+        " REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION mirror_points()"
+    )
+    op.execute(
+        """
+        CREATE FUNCTION mirror_end() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            UPDATE mlflow_mirrors SET due_at = coalesce(due_at, clock_timestamp()) WHERE job_id = NEW.id;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER training_jobs_mirror_end AFTER UPDATE OF status ON training_jobs FOR EACH ROW"
+        " WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL) EXECUTE FUNCTION mirror_end()"
+    )
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER training_jobs_mirror_end ON training_jobs")
+    op.execute("DROP FUNCTION mirror_end()")
+    op.execute("DROP TRIGGER training_job_metric_points_mirror ON training_job_metric_points")
+    op.execute("DROP FUNCTION mirror_points()")
+    op.add_column("training_jobs", sa.Column("mirror_lease_until", sa.DateTime(timezone=True), nullable=True))
+    op.drop_table("mlflow_mirrors")
