@@ -18,7 +18,7 @@ from server.trainers.trainer import Observation, RunHandle, Trainer, TrainerJobI
 
 WRITES_AT_ONCE = 4
 LOG_TAIL_BYTES = 4096
-SAID_ONCE_FOR = frozenset({"code", "word"})
+SAID_ONCE_FOR = frozenset({"code", "word", "value"})
 MAX_CODE = 100
 MAX_MESSAGE = 4_000
 
@@ -72,7 +72,7 @@ def _find_all(claims: Sequence[Claim], seen: Mapping[str, Observation]) -> dict[
 async def look(runtime: Runtime, trainer: Trainer, claims: Sequence[Claim]) -> Mapping[str, Observation]:
     """What the trainer says of runs, by job id. Raises `Unavailable`."""
     handles = [
-        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step, claim.trainer_events)
+        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step, len(claim.trainer_events))
         for claim in claims
         if claim.trainer_job_id is not None
     ]

@@ -1,6 +1,6 @@
 """Who works on a job: claims with a lease and a fence. All time is the database's."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -41,7 +41,8 @@ class Work(StrEnum):
 class Claim:
     """A job as it was when it was claimed; what follows from it is written only as long as `fence` is the row's.
 
-    Ages are in seconds, by the database's clock; None: that has not happened.
+    `trainer_events` are digests of the trainer's own events that are recorded. Ages are in seconds, by the database's
+    clock; None: that has not happened.
     """
 
     job_id: str
@@ -56,7 +57,7 @@ class Claim:
     current_epoch: int | None
     total_epochs: int | None
     last_metric_step: int | None
-    trainer_events: int
+    trainer_events: Sequence[int]
     estimated_end_at: datetime | None
     submit_started: bool
     cancel_age: float | None

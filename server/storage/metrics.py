@@ -18,12 +18,12 @@ LATEST = frozenset({"train_loss", "val_loss", "train_accuracy", "val_accuracy", 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of one series; None where what was measured is not finite."""
+    """One value of one series; None where what was measured is not finite. `at` is None for the time of writing."""
 
     key: str
     step: int
     value: float | None
-    at: datetime
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ async def _insert(connection: AsyncConnection, job_id: str, new: Sequence[Point]
         )
         .render_derived()
     )
-    rows = select(literal(job_id, Text), given.c.key, given.c.step, given.c.value, given.c.recorded_at)
+    recorded_at = func.coalesce(given.c.recorded_at, func.clock_timestamp())
+    rows = select(literal(job_id, Text), given.c.key, given.c.step, given.c.value, recorded_at)
     statement = insert(points).from_select(["job_id", "key", "step", "value", "recorded_at"], rows)
     await connection.execute(statement.on_conflict_do_nothing())
 

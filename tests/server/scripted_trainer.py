@@ -151,8 +151,7 @@ class RegisteringTrainer(ScriptedTrainer):
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
         seen = await super().observe(runs)
-        after = {run.job_id: run.after_event for run in runs}
-        return {job_id: replace(said, events=self.events[job_id][after[job_id] :]) for job_id, said in seen.items()}
+        return {job_id: replace(said, events=self.events[job_id]) for job_id, said in seen.items()}
 
     async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
         self._leave(await self._meet("registered"))

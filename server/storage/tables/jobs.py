@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, DateTime, Index, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlmodel import Field
 
@@ -27,7 +27,7 @@ class TrainingJobRow(Row, table=True):
     `last_sequence` numbers the events; `fence` grows with every claim, and what a claim found is written only under the
     fence it took; `submit_started_at` says that a run may exist although none was recorded; `trained_at` when the
     trainer was first seen done, from which the bound on registering counts; `last_metric_step` is where the next
-    observation goes on, `trainer_events` how many of the trainer's own events are recorded.
+    observation goes on, `trainer_events` are digests of the trainer's own events that are recorded.
     """
 
     __tablename__ = "training_jobs"
@@ -112,7 +112,7 @@ class TrainingJobRow(Row, table=True):
     submit_started_at: datetime | None = moment()
     trained_at: datetime | None = moment()
     registration_failures: int = number("0")
-    trainer_events: int = number("0")
+    trainer_events: list[int] = Field(sa_type=ARRAY(BigInteger), sa_column_kwargs={"server_default": text("'{}'")})
     estimated_end_at: datetime | None = moment()
     last_metric_step: int | None = Field(default=None, sa_type=BigInteger)
 

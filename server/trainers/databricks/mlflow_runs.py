@@ -82,4 +82,8 @@ def _value(metric: "Metric") -> float:
 
 
 def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / MILLISECOND, UTC)
+    """A time that no calendar has is the first of all, which nobody takes for true."""
+    try:
+        return datetime.fromtimestamp(milliseconds / MILLISECOND, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.min.replace(tzinfo=UTC)

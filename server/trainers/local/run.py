@@ -21,6 +21,7 @@ from server.trainers.bundle.progress import Progress
 from server.trainers.trainer import MetricPoint, TrainingRequest
 
 LOG_TAIL = 8_192  # bytes
+BLOCK_BYTES = 8_192
 QUEUE = ".queue"
 SLOTS = ".slots"
 
@@ -156,20 +157,20 @@ class Run:
     def told(self, after_step: int = -1) -> tuple[Progress | None, list[MetricPoint]]:
         """The latest progress and the points after a step, oldest first; a torn last line is left for the next look.
 
-        Read from the end, so that a look at a long run costs what is new in it.
+        Read from the end, so that it costs what is new, however long the run is.
         """
         latest, points = None, list[MetricPoint]()
         try:
-            lines = (self.folder / "progress.jsonl").read_bytes().split(b"\n")
+            with (self.folder / "progress.jsonl").open("rb") as file:
+                for line in lines_from_the_end(file):
+                    told = json.loads(line)
+                    latest = latest or Progress(**told["progress"])
+                    if point := told.get("point"):
+                        if point["step"] <= after_step:
+                            break
+                        points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
         except FileNotFoundError:
             return None, []
-        for line in reversed(lines[:-1]):
-            told = json.loads(line)
-            latest = latest or Progress(**told["progress"])
-            if point := told.get("point"):
-                if point["step"] <= after_step:
-                    break
-                points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
         return latest, points[::-1]
 
     def log_tail(self) -> str:
@@ -180,6 +181,22 @@ class Run:
                 return file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
+    """The complete lines of a file, the last one first, read in blocks; what follows the last line break is left out."""
+    at, rest, complete = file.seek(0, os.SEEK_END), b"", False
+    while at > 0:
+        size = min(BLOCK_BYTES, at)
+        at = file.seek(at - size)
+        rest = file.read(size) + rest
+        rest, *lines = rest.split(b"\n")
+        if lines and not complete:
+            lines.pop()
+            complete = True
+        yield from reversed(lines)
+    if complete:
+        yield rest
 
 
 def write_whole(path: Path, values: object) -> None:

@@ -128,6 +128,7 @@ class LocalTrainer:
             progress_percent=min(progress.percent, BEFORE_THE_END) if progress is not None else None,
             current_epoch=progress.epoch if progress is not None else None,
             total_epochs=progress.epochs if progress is not None else None,
+            epochs_completed=progress.epoch if progress is not None else None,
             points=points,
             tokens_processed=progress.tokens if progress is not None else None,
             training_duration_seconds=progress.seconds if progress is not None else None,

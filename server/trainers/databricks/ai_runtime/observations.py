@@ -26,6 +26,7 @@ def made(run: Json, status: Status, output: Json, seen: Snapshot | None, reading
         progress_percent=None if seen is None else seen.percent,
         current_epoch=epochs if status.state is RunState.SUCCEEDED else None if seen is None else seen.current_epoch,
         total_epochs=epochs,
+        epochs_completed=None if seen is None else seen.epochs_completed,
         points=reading.points,
         tokens_processed=None if seen is None else seen.tokens,
         training_duration_seconds=seconds,
@@ -43,9 +44,10 @@ def events(run: Json, status: Status, told: str | None, after: int) -> Sequence[
     if status.waits and after == 0:
         gpus = _compute(run)
         of = f" ({gpus['accelerator_count']} of {gpus['accelerator_type']})" if len(gpus) > 1 else ""
-        return [TrainerEvent(at, WAITING, f"{told or 'Waiting for GPU capacity'}{of}")]
+        return [TrainerEvent(at, WAITING, f"{told or 'Waiting for GPU capacity'}{of}", identity=WAITING)]
     if status.state is RunState.RUNNING and after == 1:
-        return [TrainerEvent(datetime.now(UTC), ASSIGNED, "The GPUs are there, and the training starts")]
+        started_now = "The GPUs are there, and the training starts"
+        return [TrainerEvent(datetime.now(UTC), ASSIGNED, started_now, identity=ASSIGNED)]
     return ()
 
 

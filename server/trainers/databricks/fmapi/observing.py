@@ -59,7 +59,7 @@ class Observer:
         read = await self._read_changed(there)
         now = self._now()
         self._forget({run.name for _, run in there})
-        return {handle.job_id: self._observation(handle, run, read.get(run.name), now) for handle, run in there}
+        return {handle.job_id: self._observation(run, read.get(run.name), now) for handle, run in there}
 
     async def _read_changed(self, there: Sequence[tuple[RunHandle, Finetune]]) -> dict[str, RunMetrics]:
         """The metrics of runs that have changed, as many as can be read in time; those that waited longest first."""
@@ -117,7 +117,7 @@ class Observer:
         for name in [name for name, seen in self._seen.items() if name not in asked and seen.asked_at < long_ago]:
             del self._seen[name]
 
-    def _observation(self, handle: RunHandle, run: Finetune, read: RunMetrics | None, now: datetime) -> Observation:
+    def _observation(self, run: Finetune, read: RunMetrics | None, now: datetime) -> Observation:
         far = progress(run, now)
         state = run.state
         if run.status in ENDED and self._waits_for_metrics(run):
@@ -133,7 +133,7 @@ class Observer:
             points=read.points if read else (),
             tokens_processed=int(tokens) if tokens is not None and math.isfinite(tokens) else None,
             training_duration_seconds=_seconds(run),
-            events=run.events[handle.after_event :],
+            events=run.events,
             estimated_end=far.estimated_end,
             mlflow_run_id=run.mlflow_run_id,
             error_code="TRAINING_FAILED" if failed else None,

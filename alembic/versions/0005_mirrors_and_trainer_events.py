@@ -1,4 +1,4 @@
-"""What MLflow still lacks of each job is stored, and kept by the statements that make the need."""
+"""What MLflow still lacks of each job is stored; a trainer's own events are known by what they are, not by their number."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _store_mirrors()
+    _know_trainer_events()
+
+
+def _store_mirrors() -> None:
     op.create_table(
         "mlflow_mirrors",
         sa.Column("job_id", sa.String(), nullable=False),
@@ -73,7 +78,40 @@ def upgrade() -> None:
     )
 
 
+def _know_trainer_events() -> None:
+    op.drop_column("training_jobs", "trainer_events")
+    op.add_column(
+        "training_jobs",
+        sa.Column("trainer_events", sa.ARRAY(sa.BigInteger()), server_default=sa.text("'{}'"), nullable=False),
+    )
+    # as server/reconciler/findings.py makes them: AI Runtime's are known by their kind
+    op.execute(
+        """
+        UPDATE training_jobs AS job SET trainer_events = told.digests
+        FROM (
+            SELECT event.job_id, array_agg(
+                ('x' || left(encode(sha256(convert_to(CASE WHEN owner.trainer = 'AI_RUNTIME'
+                    THEN event.event_data ->> 'trainer_event'
+                    ELSE concat_ws(' ', event.event_data ->> 'at', event.event_data ->> 'trainer_event',
+                        substr(event.message, length('The trainer: ') + 1))
+                    END, 'UTF8')), 'hex'), 16))::bit(64)::bigint ORDER BY event.sequence
+            ) AS digests
+            FROM training_job_events AS event JOIN training_jobs AS owner ON owner.id = event.job_id
+            WHERE owner.completed_at IS NULL AND event.event_data ->> 'trainer_event' IS NOT NULL
+            GROUP BY event.job_id
+        ) AS told
+        WHERE told.job_id = job.id
+        """
+    )
+
+
 def downgrade() -> None:
+    op.alter_column("training_jobs", "trainer_events", server_default=None)
+    op.execute(
+        "ALTER TABLE training_jobs ALTER COLUMN trainer_events TYPE integer USING cardinality(trainer_events)"
+    )
+    op.alter_column("training_jobs", "trainer_events", server_default="0")
+
     op.execute("DROP TRIGGER training_jobs_mirror_end ON training_jobs")
     op.execute("DROP FUNCTION mirror_end()")
     op.execute("DROP TRIGGER training_job_metric_points_mirror ON training_job_metric_points")
