@@ -13,6 +13,27 @@ depends_on = None
 def upgrade() -> None:
     _store_mirrors()
     _know_trainer_events()
+    op.create_table(
+        "retention_progress",
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_retention_progress")),
+    )
+    # what tells of progress may go some day; the rest of the history is the audit trail
+    _keep_events("UPDATE")
+    op.execute(
+        "CREATE TRIGGER training_job_events_kept BEFORE DELETE ON training_job_events FOR EACH ROW"
+        " WHEN (OLD.event_type NOT IN ('METRIC_UPDATE', 'PROGRESS_UPDATE')) EXECUTE FUNCTION refuse_change()"
+    )
+
+
+def _keep_events(change: str) -> None:
+    op.execute("DROP TRIGGER training_job_events_never_change ON training_job_events")
+    op.execute(
+        f"CREATE TRIGGER training_job_events_never_change BEFORE {change} ON training_job_events"
+        " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+    )
 
 
 def _store_mirrors() -> None:
@@ -106,6 +127,9 @@ def _know_trainer_events() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER training_job_events_kept ON training_job_events")
+    _keep_events("UPDATE OR DELETE")
+    op.drop_table("retention_progress")
     op.alter_column("training_jobs", "trainer_events", server_default=None)
     op.execute(
         "ALTER TABLE training_jobs ALTER COLUMN trainer_events TYPE integer USING cardinality(trainer_events)"

@@ -17,6 +17,7 @@ from server.storage.tables.jobs import (
 )
 from server.storage.tables.lineage import training_job_labels, training_job_lineage, training_job_pairs
 from server.storage.tables.mirrors import mlflow_mirrors
+from server.storage.tables.retention import retention_progress
 
 __all__ = [
     "SHEET_SOURCES",
@@ -24,6 +25,7 @@ __all__ = [
     "canonical_labels",
     "mlflow_mirrors",
     "qa_pairs",
+    "retention_progress",
     "sheets",
     "templates",
     "training_job_events",

@@ -118,7 +118,7 @@ class TrainingJobRow(Row, table=True):
 
 
 class TrainingJobEventRow(Row, table=True):
-    """One entry of a job's history; never changed."""
+    """One entry of a job's history; never changed. Only what tells of progress is ever deleted."""
 
     __tablename__ = "training_job_events"
     __table_args__ = (

@@ -8,6 +8,7 @@ child for its whole life: the kernel drops it however the child ends, so holding
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -184,7 +185,7 @@ class Run:
 
 
 def lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
-    """The complete lines of a file, the last one first, read in blocks; what follows the last line break is left out."""
+    """The complete lines of a file, the last one first, read in blocks; what follows the last break is left out."""
     at, rest, complete = file.seek(0, os.SEEK_END), b"", False
     while at > 0:
         size = min(BLOCK_BYTES, at)
@@ -207,6 +208,16 @@ def write_whole(path: Path, values: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def remove(folder: Path) -> bool:
+    """Delete the folder of a run; not while its process lives."""
+    with held(Run(folder).lock) as lock:
+        if lock is None:
+            return False
+        (folder / "request.json").unlink(missing_ok=True)  # first: what is left is no run
+        shutil.rmtree(folder)
+    return True
 
 
 def queued(runs: Path) -> list[Run]:

@@ -22,6 +22,7 @@ from server.trainers.trainer import (
     TrainingRequest,
 )
 
+RUNS: Final = "runs"  # the folder in the data folder
 CRASHED: Final = "TRAINER_CRASHED"
 PATIENCE: Final = 10.0  # seconds that a child has to stop after it was asked
 BEFORE_THE_END: Final = 99
@@ -38,7 +39,7 @@ class LocalTrainer:
     capabilities = Capabilities(observe_interval=0.5, observe_batch=1_000, idempotent_submit=True)
 
     def __init__(self, data_dir: Path, slots: int, language_models: Sequence[str] = ()) -> None:
-        self._runs = data_dir.absolute() / "runs"
+        self._runs = data_dir.absolute() / RUNS
         self._children = Children(self._runs, slots)
         self._language_models = language_models
         self._launching = asyncio.Lock()
