@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import EventType, JobStatus, RunState, route, target
 from server.reconciler.plausibility import MAX_BIG, Plausibility, finite, storable
 from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.storage.metrics import LATEST, Point
-from server.trainers.trainer import MetricPoint, Observation, TrainerEvent
+from server.trainers.trainer import Observation, TrainerEvent
 
 BEFORE_THE_END = 99
 MAX_KEY = 250

@@ -15,7 +15,7 @@ from server.domain.errors import Unavailable
 from server.domain.status import TERMINAL, EventType, JobStatus
 from server.reconciler.calls import answer, brief
 from server.reconciler.timeouts import Limits
-from server.registry.registry import LoggedPoint, ModelRegistry, RunFacts
+from server.registry.registry import ModelRegistry, RunFacts
 from server.storage import jobs, metrics, mirrors, runs
 from server.storage.events import Entry
 from server.storage.mirrors import MirrorClaim
@@ -94,7 +94,7 @@ class Mirror:
         await _call(self.registry.finish(run_id, status), self.limits.registry)
 
     async def _claim(self, job_id: str) -> MirrorClaim:
-        deadline = asyncio.get_running_loop().time() + 2 * self.limits.opening
+        deadline = asyncio.get_running_loop().time() + self.limits.opening + self.limits.registry
         while asyncio.get_running_loop().time() < deadline:
             async with self.engine.begin() as connection:
                 claim = await mirrors.claim_one(connection, job_id, self.limits.lease)
@@ -137,8 +137,7 @@ class Mirror:
                 steps = await metrics.steps_after(connection, claim.job_id, step, STEPS_PER_CALL)
             if not steps:
                 return
-            points = [LoggedPoint(one.step, one.at, one.values) for one in steps]
-            await _call(self.registry.log_points(run_id, points), self.limits.registry)
+            await _call(self.registry.log_points(run_id, steps), self.limits.registry)
             step = steps[-1].step
             async with self.engine.begin() as connection:
                 if not await mirrors.note_logged(connection, claim, step):

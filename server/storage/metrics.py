@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, Double, Text, column, func, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.metrics import MetricPoint
 from server.storage.tables import training_job_metric_points as points
 from server.storage.tables import training_job_metrics as metrics
 
@@ -24,15 +25,6 @@ class Point:
     step: int
     value: float | None
     at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The finite values of one step."""
-
-    step: int
-    at: datetime
-    values: Mapping[str, float]
 
 
 async def insert_points(connection: AsyncConnection, job_id: str, new: Sequence[Point]) -> None:
@@ -74,7 +66,9 @@ async def upsert_latest(connection: AsyncConnection, job_id: str, values: Mappin
     await connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=new))
 
 
-async def steps_after(connection: AsyncConnection, job_id: str, step: int | None, limit: int = 1_000) -> list[Step]:
+async def steps_after(
+    connection: AsyncConnection, job_id: str, step: int | None, limit: int = 1_000
+) -> list[MetricPoint]:
     """Up to `limit` steps after `step` (None: from the first) that have a finite value, in order."""
     wanted = select(points.c.step).where(points.c.job_id == job_id, points.c.value.is_not(None))
     if step is not None:
@@ -89,6 +83,6 @@ async def steps_after(connection: AsyncConnection, job_id: str, step: int | None
     rows = (await connection.execute(statement)).all()
     steps = ((number, list(members)) for number, members in groupby(rows, key=lambda row: row.step))
     return [
-        Step(number, members[0].recorded_at, {member.key: member.value for member in members})
+        MetricPoint(number, members[0].recorded_at, {member.key: member.value for member in members})
         for number, members in steps
     ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NewType, Protocol, runtime_checkable
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState, TrainerKind
 
 TrainerJobId = NewType("TrainerJobId", str)
@@ -61,15 +62,6 @@ class RunHandle:
     trainer_job_id: TrainerJobId
     after_step: int | None = None
     after_event: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """The metrics of one step; a key missing here was not measured there. A non-finite value is kept as such."""
-
-    step: int
-    at: datetime
-    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

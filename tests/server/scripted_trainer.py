@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from server.domain.errors import InvalidInput, Refused, Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState, TrainerKind
 from server.trainers.trainer import (
     BaseModel,
     Capabilities,
-    MetricPoint,
     Observation,
     RunHandle,
     TrainerEvent,

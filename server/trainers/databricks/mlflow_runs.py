@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from server.databricks.workspace import Workspace
-from server.trainers.trainer import MetricPoint
+from server.domain.metrics import MetricPoint
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient

@@ -17,9 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
-from server.trainers.trainer import MetricPoint, TrainingRequest
+from server.trainers.trainer import TrainingRequest
 
 LOG_TAIL = 8_192  # bytes
 BLOCK_BYTES = 8_192

@@ -7,8 +7,8 @@ from collections.abc import ItemsView
 
 import pytest
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus, RunState
-from server.trainers.trainer import MetricPoint
 from tests.server.scripted_trainer import ARTIFACT, NOON, away, point
 from tests.server.workshop import Workshop, succeed
 

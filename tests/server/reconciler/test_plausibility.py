@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.reconciler.findings import clean
-from server.trainers.trainer import MetricPoint, Observation, TrainerEvent
+from server.trainers.trainer import Observation, TrainerEvent
 from tests.server.scripted_trainer import NOON, RegisteringTrainer
 from tests.server.workshop import Workshop, opened_workshop
 

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-from server.registry.registry import LoggedPoint
 from tests.server.registry.conftest import NOW, facts
 from tests.server.registry.stores import NAME, ROOT, WorkspaceStore
 
 RECORDED = ROOT / "tests" / "emulator" / "recorded"
-POINTS = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(4)]
+POINTS = [MetricPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(4)]
 FILES = (
     "mlflow_20_uc_create_registered_model",
     "mlflow_21_uc_get_registered_model",

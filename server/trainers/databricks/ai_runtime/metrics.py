@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from server.domain.metrics import MetricPoint
 from server.trainers.bundle.progress import NAMES
-from server.trainers.trainer import MetricPoint
 
 Json = Mapping[str, Any]
 

@@ -16,13 +16,14 @@ from typing import Final
 from server.databricks.errors import ApiError
 from server.databricks.workspace import Workspace
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.databricks.fmapi import runs
 from server.trainers.databricks.fmapi.metrics import TOKENS, named
 from server.trainers.databricks.fmapi.progress import progress
 from server.trainers.databricks.fmapi.runs import ENDED, Finetune
 from server.trainers.databricks.mlflow_runs import RunMetrics, metrics
-from server.trainers.trainer import MetricPoint, Observation, RunHandle
+from server.trainers.trainer import Observation, RunHandle
 
 READERS: Final = 4  # at once: half of what the workspace takes, so that nobody else has to wait for them
 READING: Final = 10.0  # seconds of a look for metrics; runs that are not reached in them are next time

@@ -11,6 +11,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
 from server.trainers.local.run import (
@@ -22,7 +23,6 @@ from server.trainers.local.run import (
     queued,
     write_whole,
 )
-from server.trainers.trainer import MetricPoint
 from tests.server.trainers.bench import Bench
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
