@@ -9,7 +9,7 @@ from sqlalchemy import event, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from server.domain.status import TrainerKind
-from server.storage import claims, events
+from server.storage import claims, events, mirrors
 from server.storage.claims import Work
 from server.storage.jobs import STILL_ACTIVE
 from server.storage.migrations import driver_url
@@ -26,6 +26,11 @@ WAIT = f"""
     UPDATE training_jobs SET status = 'RUNNING', completed_at = NULL, next_poll_at = now() + interval '1 h'
     WHERE status = 'SUCCEEDED' AND id IN (SELECT 'job_' || n FROM generate_series(1000, {999 + WAITING}) n)
 """
+SOME_DUE = """
+    INSERT INTO mlflow_mirrors (job_id, due_at)
+    SELECT id, CASE WHEN id IN ('job_7', 'job_8') THEN now() - interval '1 h' END FROM training_jobs
+"""
+MIRRORS = (SOME_DUE, "ANALYZE mlflow_mirrors")
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +102,16 @@ async def test_the_latest_events_are_a_range_of_their_index(filled: str) -> None
         return events.latest(connection, within=0)
 
     assert await explained(filled, look) == {"ix_training_job_events_created_at": 0}
+
+
+async def test_a_mirror_that_is_due_is_found_among_many_that_are_not(filled: str) -> None:
+    def claim(connection: AsyncConnection) -> Awaitable[object]:
+        return mirrors.claim_due(connection, 30)
+
+    def look(connection: AsyncConnection) -> Awaitable[object]:
+        return mirrors.next_ready_in(connection)
+
+    read = await explained(filled, claim, *MIRRORS)
+    assert read.pop("ix_mlflow_mirrors_ready") <= 2
+    assert read == {"pk_mlflow_mirrors": 1}
+    assert await explained(filled, look, *MIRRORS) == {"ix_mlflow_mirrors_ready": 1}
