@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from server.bus import Bus
 from server.databricks.workspace import Workspace
 from server.domain.status import TrainerKind
+from server.reconciler.mirror_lane import MirrorLane
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.reconciler import Reconciler
+from server.reconciler.retention import JobFolders, Retention, remove_folder
 from server.reconciler.runtime import Runtime
 from server.reconciler.timeouts import Limits
 from server.registry.databricks import DatabricksRegistry
@@ -21,14 +25,18 @@ from server.services.eligibility import Eligibility
 from server.services.following import Following
 from server.services.jobs import Jobs
 from server.settings import Settings
+from server.storage import retention
 from server.storage.database import Database, connect
+from server.storage.retention import Kind
 from server.threads import Threads
 from server.trainers.databricks.ai_runtime.trainer import AiRuntimeTrainer
 from server.trainers.databricks.fmapi.trainer import FmapiTrainer
-from server.trainers.local.trainer import LocalTrainer
+from server.trainers.local import run
+from server.trainers.local.trainer import RUNS, LocalTrainer
 from server.trainers.trainer import Trainer
 
 DATABRICKS = "databricks"  # MLflow's name for the workspace of the environment
+EXPORTS = "exports"
 BLOCKING_CALLS = 8  # at once, over all libraries that block
 
 
@@ -79,6 +87,17 @@ def _registry(settings: Settings) -> ModelRegistry:
     )
 
 
+def _retention(settings: Settings, engine: AsyncEngine) -> Retention:
+    folders = [
+        JobFolders(
+            "exports", settings.data_dir / EXPORTS, settings.keep_exports_days, retention.without_exports, remove_folder
+        ),
+        JobFolders("runs", settings.data_dir / RUNS, settings.keep_runs_days, retention.without_runs, run.remove),
+    ]
+    thinning = {Kind.POINTS: settings.keep_points_days, Kind.PROGRESS_EVENTS: settings.keep_progress_days}
+    return Retention(engine, folders, thinning)
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]:
     """Open all services on a migrated database, and close them in the opposite order."""
@@ -97,7 +116,10 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
         )
         engine = database.engine
         bus = await stack.enter_async_context(Bus(url))
-        runtime = Runtime(engine, trainers, Mirror(engine, registry, limits), settings.data_dir / "exports", limits)
+        mirror = Mirror(engine, registry, limits)
+        await stack.enter_async_context(MirrorLane(mirror))
+        await stack.enter_async_context(_retention(settings, engine))
+        runtime = Runtime(engine, trainers, mirror, settings.data_dir / EXPORTS, limits)
         reconciler = await stack.enter_async_context(Reconciler(runtime))
         eligibility = Eligibility(engine)
         yield Services(

@@ -125,6 +125,26 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="The most of them from one address; loopback, where proxies are, has all.",
     )
+    keep_exports_days: int = Field(
+        7, ge=0, description="Days after a job's end until its exported files are deleted; 0 keeps them for ever."
+    )
+    keep_runs_days: int = Field(
+        30,
+        ge=0,
+        description="Days after a local job's end until the folder of its run is deleted; 0 keeps it for ever."
+        " One whose model or metrics MLflow lacks stays.",
+    )
+    keep_points_days: int = Field(
+        90,
+        ge=0,
+        description="Days after a job's end until each of its metric series is thinned to 1,000 points; 0 keeps all.",
+    )
+    keep_progress_days: int = Field(
+        0,
+        ge=0,
+        description="Days after a job's end until its PROGRESS_UPDATE and METRIC_UPDATE events are deleted,"
+        " which leaves gaps in `sequence`; 0 keeps them for ever. Other events always stay.",
+    )
     max_body: int = Field(16_777_216, ge=1024, description="The largest request body, in bytes.")
     max_cost: int = Field(
         500_000, ge=1_000, description="The most values that one operation may ask for, over all pages that it names."

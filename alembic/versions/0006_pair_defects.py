@@ -20,7 +20,7 @@ from server.domain.examples import Message, export_line, first_export_line, line
 
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

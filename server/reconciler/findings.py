@@ -1,25 +1,27 @@
 """What a trainer's observation means for a job: pure, before anything is written."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from itertools import islice
 
-from server.domain.status import EventType, JobStatus, RunState, TrainerKind, route, target
+from server.domain.metrics import MetricPoint
+from server.domain.status import EventType, JobStatus, RunState, route, target
+from server.reconciler.plausibility import MAX_BIG, Plausibility, finite, storable
 from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.storage.metrics import LATEST, Point
-from server.trainers.trainer import MetricPoint, Observation, TrainerEvent
+from server.trainers.trainer import Observation, TrainerEvent
 
 BEFORE_THE_END = 99
 MAX_KEY = 250
 MAX_WORD = 100
 MAX_VALUES_TOLD = 50
 MAX_CUSTOM_CHARACTERS = 64 * 1024
-MAX_STEP = 2**63 - 1
 MAX_TOLD = 2_000
+MAX_TRAINER_EVENTS = 1_000  # of a run that are looked at, the newest; twice as many are remembered
 WORTH_TELLING = timedelta(seconds=30)
 
 
@@ -52,59 +54,82 @@ def find(claim: Claim, seen: Observation) -> Findings:
     heading = target(seen.state)
     moves = () if heading is None else route(claim.status, heading)
     trained = JobStatus.SUCCEEDED in moves
-    new = _new_points(claim.last_metric_step, seen.points)
+    plausibility = Plausibility()
+    new = _new_points(claim.last_metric_step, seen.points, plausibility)
     points = [
-        Point(clean(key, MAX_KEY), step.step, float(value) if math.isfinite(value) else None, step.at)
+        Point(clean(key, MAX_KEY), step.step, finite(value), plausibility.moment("time of a point", step.at))
         for step in new
         for key, value in sorted(step.values.items())
     ]
-    columns = _columns(claim, seen, new, trained=trained)
-    update = _update(claim, columns, new)
+    events = _new_events(claim, seen)
+    columns = _columns(claim, seen, new, plausibility, trained=trained)
+    if events:
+        columns["trainer_events"] = [*claim.trainer_events, *events][-2 * MAX_TRAINER_EVENTS :]
     finished = JobStatus.RUNNING if trained else moves[-1] if moves else claim.status
+    latest = _latest(claim, seen, points, plausibility, trained=trained)
     return Findings(
         begins=JobStatus.RUNNING in moves,
         ends=finished if finished in {JobStatus.FAILED, JobStatus.CANCELLED} else None,
         trained=trained,
         columns=columns,
         points=points,
-        latest=_latest(claim, seen, points, trained=trained) if points or columns or moves else {},
-        update=update,
-        told=[_told(event) for event in seen.events],
-        errors=[*_unknown(seen), *_diverged(points)],
+        latest=latest if points or columns or moves else {},
+        update=_update(claim, columns, new),
+        told=list(events.values()),
+        errors=[*_unknown(seen), *_diverged(points), *_impossible(plausibility)],
     )
 
 
 def clean(text: str, most: int) -> str:
     """A text from outside as Postgres can hold it, of at most `most` characters."""
-    return text[:most].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return storable(text[:most])
 
 
-def _new_points(after: int | None, points: Iterable[MetricPoint]) -> list[MetricPoint]:
+def _new_points(after: int | None, points: Iterable[MetricPoint], plausibility: Plausibility) -> list[MetricPoint]:
     after = -1 if after is None else after
-    return sorted((point for point in points if after < point.step <= MAX_STEP and point.values), key=_step)
+    possible = [point for point in points if plausibility.whole("step", point.step, MAX_BIG) is not None]
+    return sorted((point for point in possible if after < point.step and point.values), key=_step)
 
 
 def _step(point: MetricPoint) -> int:
     return point.step
 
 
-def _columns(claim: Claim, seen: Observation, new: Sequence[MetricPoint], *, trained: bool) -> dict[str, object]:
+def _new_events(claim: Claim, seen: Observation) -> dict[int, Entry]:
+    """What the trainer's own history has that the job's has not, by digest, in the order in which it is given."""
+    recorded = set(claim.trainer_events)
+    given = {event_digest(event): event for event in seen.events[-MAX_TRAINER_EVENTS:]}
+    return {digest: _told(event) for digest, event in given.items() if digest not in recorded}
+
+
+def event_digest(event: TrainerEvent) -> int:
+    """What one of a run's events is known by: the first 64 bits of the SHA-256 of its identity."""
+    kind, message = clean(event.kind, MAX_WORD), clean(event.message, MAX_TOLD)
+    identity = event.identity or f"{event.at.isoformat()} {kind} {message or kind}"
+    return int.from_bytes(sha256(identity.encode("utf-8", "replace")).digest()[:8], "big", signed=True)
+
+
+def _columns(
+    claim: Claim, seen: Observation, new: Sequence[MetricPoint], plausibility: Plausibility, *, trained: bool
+) -> dict[str, object]:
+    """The columns that change; what is not told, or can't be true, stays as it was."""
     percent = BEFORE_THE_END if trained else min(max(seen.progress_percent or 0, 0), BEFORE_THE_END)
+    current_epoch = plausibility.whole("current epoch", seen.current_epoch)
+    total_epochs = plausibility.whole("total epochs", seen.total_epochs)
     columns: dict[str, object] = {
         "progress_percent": max(percent, claim.progress_percent),
-        "current_epoch": claim.current_epoch if seen.current_epoch is None else seen.current_epoch,
-        "total_epochs": claim.total_epochs if seen.total_epochs is None else seen.total_epochs,
+        "current_epoch": claim.current_epoch if current_epoch is None else current_epoch,
+        "total_epochs": claim.total_epochs if total_epochs is None else total_epochs,
         "last_metric_step": new[-1].step if new else claim.last_metric_step,
-        "trainer_events": claim.trainer_events + len(seen.events),
-        "estimated_end_at": _estimated_end(claim, seen),
-        "mlflow_run_id": claim.mlflow_run_id or seen.mlflow_run_id,
+        "estimated_end_at": _estimated_end(claim, plausibility.moment("estimated end", seen.estimated_end)),
+        "mlflow_run_id": claim.mlflow_run_id or plausibility.name("MLflow run", seen.mlflow_run_id),
     }
     return {name: value for name, value in columns.items() if value != getattr(claim, name)}
 
 
-def _estimated_end(claim: Claim, seen: Observation) -> datetime | None:
+def _estimated_end(claim: Claim, new: datetime | None) -> datetime | None:
     """The trainer's guess; one that hardly differs from the last is not worth a write."""
-    last, new = claim.estimated_end_at, seen.estimated_end
+    last = claim.estimated_end_at
     if last is not None and new is not None and abs(new - last) < WORTH_TELLING:
         return last
     return new or last
@@ -124,8 +149,7 @@ def _update(claim: Claim, columns: Mapping[str, object], new: Sequence[MetricPoi
     if new:
         last = new[-1]
         values = {
-            clean(key, MAX_KEY): value if math.isfinite(value) else None
-            for key, value in islice(sorted(last.values.items()), MAX_VALUES_TOLD)
+            clean(key, MAX_KEY): finite(value) for key, value in islice(sorted(last.values.items()), MAX_VALUES_TOLD)
         }
         told = ", ".join(f"{key} {value:.4g}" for key, value in islice(values.items(), 6) if value is not None)
         data = {"step": last.step, "epoch": epoch, "progress_percent": percent, "values": values}
@@ -136,18 +160,19 @@ def _update(claim: Claim, columns: Mapping[str, object], new: Sequence[MetricPoi
     return None
 
 
-def _latest(claim: Claim, seen: Observation, points: Sequence[Point], *, trained: bool) -> dict[str, object]:
+def _latest(
+    claim: Claim, seen: Observation, points: Sequence[Point], plausibility: Plausibility, *, trained: bool
+) -> dict[str, object]:
     latest: dict[str, object] = {point.key: point.value for point in points if point.key in LATEST}
-    if claim.trainer is TrainerKind.LOCAL:  # its step is the epoch, told when the epoch is over
-        epochs = points[-1].step if points else None
-    else:
-        epochs = (seen.total_epochs or claim.total_epochs) if trained else None
-    if epochs is not None:
-        latest["epochs_completed"] = epochs
-    if seen.tokens_processed is not None and 0 <= seen.tokens_processed <= MAX_STEP:
-        latest["tokens_processed"] = seen.tokens_processed
-    if seen.training_duration_seconds is not None and math.isfinite(seen.training_duration_seconds):
-        latest["training_duration_seconds"] = seen.training_duration_seconds
+    epochs = plausibility.whole("epochs completed", seen.epochs_completed)
+    if epochs is None and trained:  # the trainer does not count them
+        epochs = plausibility.whole("total epochs", seen.total_epochs) or claim.total_epochs
+    known = {
+        "epochs_completed": epochs,
+        "tokens_processed": plausibility.whole("tokens", seen.tokens_processed, MAX_BIG),
+        "training_duration_seconds": plausibility.seconds("duration", seen.training_duration_seconds),
+    }
+    latest |= {name: value for name, value in known.items() if value is not None}
     if custom := _storable(seen.custom_metrics):
         latest["custom_metrics"] = custom
     return latest
@@ -172,6 +197,17 @@ def _unknown(seen: Observation) -> list[Entry]:
     word = clean(seen.word, MAX_WORD)
     message = f"The trainer said {word!r}, which is not known here; the job stays as it is"
     return [Entry(EventType.ERROR, message, {"code": "UNKNOWN_STATUS", "word": word})]
+
+
+def _impossible(plausibility: Plausibility) -> list[Entry]:
+    return [
+        Entry(
+            EventType.ERROR,
+            f"The trainer told a value that can't be true ({name}); it is taken as not told",
+            {"code": "IMPOSSIBLE_VALUE", "value": name},
+        )
+        for name in sorted(plausibility.impossible)
+    ]
 
 
 def _diverged(points: Sequence[Point]) -> list[Entry]:

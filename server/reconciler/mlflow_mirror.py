@@ -1,10 +1,12 @@
-"""The MLflow run beside a job: opened soon after the job is queued, and fed with its metrics as they come.
+"""The MLflow run beside a job: opened soon after the job is queued, fed with its metrics as they come, then finished.
 
-It never holds up the training. What is to be done follows from the tables, so it may be done again after a crash.
+It never holds up the training. What MLflow lacks is stored, so a crash or an outage of any length loses none of it.
 """
 
 import asyncio
-from weakref import WeakValueDictionary
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,150 +15,186 @@ from server.domain.errors import Unavailable
 from server.domain.status import TERMINAL, EventType, JobStatus
 from server.reconciler.calls import brief, call_with_timeout
 from server.reconciler.timeouts import Limits
-from server.registry.registry import LoggedPoint, ModelRegistry, RunFacts
-from server.storage import jobs, metrics, runs
+from server.registry.registry import ModelRegistry, RunFacts
+from server.storage import jobs, metrics, mirrors, runs
 from server.storage.events import Entry
+from server.storage.mirrors import MirrorClaim
 
-REGISTRY = "MLflow"
-AT_ONCE = 4
-LAST_ATTEMPTS = 5
-REMEMBERED = 10_000
-BETWEEN_LOOKS = 0.2
-STEPS_AT_ONCE = 200
+REGISTRY: Final = "MLflow"
+OUTAGE: Final = "MLFLOW_UNAVAILABLE"
+CLAIM_RETRY_SECONDS: Final = 0.2
+GIVING_BACK_SECONDS: Final = 2.0
+STEPS_PER_CALL: Final = 200
+
+Result = TypeVar("Result")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
+class ClaimLost(Exception):
+    """Another replica has taken over, because this one could not renew its lease in time."""
+
+
 class Mirror:
-    """Keeps runs up to date in the background; at most one task for a job at a time."""
+    """Brings MLflow's run of a job up to date. Who works on a job's run holds its mirror, over all replicas."""
 
     def __init__(self, engine: AsyncEngine, registry: ModelRegistry, limits: Limits) -> None:
         self.registry = registry
-        self._engine = engine
-        self._limits = limits
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stale: set[str] = set()
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        # up to which step each run was fed; forgetting only means that its points are logged again
-        self._logged: dict[str, int] = {}
-        # MLflow's database takes the same points from two threads for a violated constraint
-        self._feeding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.engine = engine
+        self.limits = limits
+        self.woken = asyncio.Event()
 
-    def wake(self, job_id: str) -> None:
-        """Bring a job's run up to date soon; while its registry can't be reached, when the wait is over."""
-        self._stale.add(job_id)
-        if job_id not in self._tasks:
-            self._tasks[job_id] = asyncio.create_task(self._follow(job_id), name=f"mirror {job_id}")
+    def wake(self) -> None:
+        """Say that something may be due now. Only a hint: what is due is in the table."""
+        self.woken.set()
 
-    def forget(self, job_id: str) -> None:
-        """Drop what is kept of a job whose run is complete."""
-        self._logged.pop(job_id, None)
+    async def work(self, claim: MirrorClaim) -> None:
+        """Do what MLflow lacks of one job; a failure is written down and tried again later, for as long as it takes.
 
-    async def close(self) -> None:
-        """End what is under way."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _follow(self, job_id: str) -> None:
-        failures = 0
-        try:
-            while job_id in self._stale:
-                self._stale.discard(job_id)
-                try:
-                    async with self._slots:
-                        await self._bring_up_to_date(job_id)
-                    failures = 0
-                except Exception as error:  # noqa: BLE001  (a mirror never harms the job)
-                    failures += 1
-                    if not await self._worth_another(job_id, failures, error):
-                        break
-                    self._stale.add(job_id)
-                    await asyncio.sleep(self._limits.retry_after(failures))
-        finally:
-            self._stale.discard(job_id)
-            del self._tasks[job_id]
-
-    async def _worth_another(self, job_id: str, failures: int, error: Exception) -> bool:
-        """Tell of an outage once in a job's life; a run whose job has ended is not tried for ever."""
-        log.warning("a run could not be brought up to date", job=job_id, failures=failures, error=brief(error))
-        if failures >= LAST_ATTEMPTS:
-            async with self._engine.connect() as connection:
-                standing = await jobs.standing(connection, job_id)
-            if standing is None or standing.terminal:
-                return False
-        if isinstance(error, Unavailable):
-            code = {"code": "MLFLOW_UNAVAILABLE"}
-            message = f"{REGISTRY} could not be reached; training goes on, and its metrics are sent later"
-            entry = Entry(EventType.ERROR, message, {**code, "reason": brief(error)})
-            async with self._engine.begin() as connection:
-                await jobs.record(connection, job_id, entry, once=code)
-        return True
-
-    async def _bring_up_to_date(self, job_id: str) -> None:
-        async with self._engine.connect() as connection:
-            run = await runs.find(connection, job_id)
-        if run.status in TERMINAL:
-            if run.mlflow_run_id is not None:
-                await self.log_points(job_id, run.mlflow_run_id)
-                await self.finish(run.mlflow_run_id, run.status)
-            self.forget(job_id)
-        elif not run.trained:  # a trained job's run is completed by registering its model
-            await self.log_points(job_id, await self.opened(job_id))
-
-    async def opened(self, job_id: str) -> str:
-        """The id of a job's run, which is made when there is none. Raises `Unavailable`.
-
-        While another replica is making it, this waits, and takes over when that one has not come back in time.
+        Raises only what the database raises when it does not take the outcome; then the lease runs out.
         """
-        deadline = asyncio.get_running_loop().time() + 2 * self._limits.opening
-        while asyncio.get_running_loop().time() < deadline:
-            async with self._engine.begin() as connection:
-                run = await runs.find(connection, job_id)
-                if run.mlflow_run_id is not None:
-                    return run.mlflow_run_id
-                ours = await runs.lock_opening(connection, job_id, self._limits.opening)
-            if ours:
-                return await self._open(run)
-            await asyncio.sleep(BETWEEN_LOOKS)
-        raise Unavailable(f"{REGISTRY}: the run is still being made by another server")
-
-    async def _open(self, run: runs.Run) -> str:
-        call = self.registry.start_run(_facts(run))
         try:
-            run_id = await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.opening * 0.9)
-        except Unavailable:
-            async with self._engine.begin() as connection:
-                await runs.unlock_opening(connection, run.job_id)
+            async with self._holding(claim):
+                finished = await self._bring_up_to_date(claim)
+            async with self.engine.begin() as connection:
+                await (mirrors.remove if finished else mirrors.release)(connection, claim)
+        except ClaimLost:
+            log.warning("a claim on an MLflow run was lost", job=claim.job_id)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                async with asyncio.timeout(GIVING_BACK_SECONDS):
+                    await self._abandon(claim)
             raise
-        async with self._engine.begin() as connection:
-            return await runs.record_opened(connection, run.job_id, run_id)
+        except Exception as error:  # noqa: BLE001  (a mirror never harms the job)
+            await self._postpone(claim, error)
 
-    async def log_points(self, job_id: str, run_id: str, *, everything: bool = False) -> None:
-        """Send the points that this process has not sent yet, or all of them; one call for a job at a time."""
-        feeding = self._feeding.setdefault(job_id, asyncio.Lock())
-        async with feeding:
-            await self._feed(job_id, run_id, None if everything else self._logged.get(job_id))
+    async def caught_up(self, job_id: str) -> str:
+        """The id of a job's run, once it has every point that is recorded. Raises `Unavailable`.
 
-    async def _feed(self, job_id: str, run_id: str, step: int | None) -> None:
-        while True:
-            async with self._engine.connect() as connection:
-                steps = await metrics.steps_after(connection, job_id, step, STEPS_AT_ONCE)
-            if not steps:
-                return
-            points = [LoggedPoint(one.step, one.at, one.values) for one in steps]
-            call = self.registry.log_points(run_id, points)
-            await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.registry)
-            step = steps[-1].step
-            if len(self._logged) >= REMEMBERED:
-                self._logged.clear()
-            self._logged[job_id] = step
+        While another is at it this waits, and takes over when that one has not come back in time.
+        """
+        claim = await self._claim(job_id)
+        try:
+            async with self._holding(claim):
+                run_id = await self._open(claim)
+                await self._send_points(claim, run_id)
+        except ClaimLost as error:
+            await self._abandon(claim)
+            raise Unavailable(f"{REGISTRY}: another server has taken over the run") from error
+        except BaseException:
+            with suppress(Exception):
+                await self._abandon(claim)
+            raise
+        async with self.engine.begin() as connection:
+            await mirrors.release(connection, claim)
+        return run_id
 
     async def finish(self, run_id: str, status: JobStatus) -> None:
-        """End a run as its job has ended."""
-        call = self.registry.finish(run_id, status)
-        await call_with_timeout(call, name=REGISTRY, timeout_seconds=self._limits.registry)
+        """End a run as its job has ended; one that has ended so stays as it is. Raises `Unavailable`."""
+        await _call(self.registry.finish(run_id, status), self.limits.registry)
+
+    async def _claim(self, job_id: str) -> MirrorClaim:
+        deadline = asyncio.get_running_loop().time() + self.limits.opening + self.limits.registry
+        while asyncio.get_running_loop().time() < deadline:
+            async with self.engine.begin() as connection:
+                claim = await mirrors.claim_one(connection, job_id, self.limits.lease)
+            if claim is not None:
+                return claim
+            await asyncio.sleep(CLAIM_RETRY_SECONDS)
+        raise Unavailable(f"{REGISTRY}: another server has been at the run for too long")
+
+    async def _bring_up_to_date(self, claim: MirrorClaim) -> bool:
+        """Whether MLflow lacks nothing of the job for good: its run is finished."""
+        async with self.engine.connect() as connection:
+            run = await runs.find(connection, claim.job_id)
+        if run.trained and run.status not in TERMINAL:
+            return False  # registering the model completes the run, and ends the job
+        run_id = run.mlflow_run_id or await self._open(claim)
+        await self._send_points(claim, run_id)
+        if run.status not in TERMINAL:
+            return False
+        await self.finish(run_id, run.status)
+        return True
+
+    async def _open(self, claim: MirrorClaim) -> str:
+        """The id of the job's run, which is made when there is none."""
+        async with self.engine.connect() as connection:
+            run = await runs.find(connection, claim.job_id)
+        if run.mlflow_run_id is not None:
+            return run.mlflow_run_id
+        made = await _call(self.registry.start_run(_facts(run)), self.limits.opening)
+        async with self.engine.begin() as connection:
+            noted = await runs.record_opened(connection, claim, made)
+        if noted is None:
+            raise ClaimLost
+        return noted
+
+    async def _send_points(self, claim: MirrorClaim, run_id: str) -> None:
+        """Send what comes after the last step that MLflow has, noting how far it is after each call."""
+        step = claim.logged_step
+        while True:
+            async with self.engine.connect() as connection:
+                steps = await metrics.steps_after(connection, claim.job_id, step, STEPS_PER_CALL)
+            if not steps:
+                return
+            await _call(self.registry.log_points(run_id, steps), self.limits.registry)
+            step = steps[-1].step
+            async with self.engine.begin() as connection:
+                if not await mirrors.note_logged(connection, claim, step):
+                    raise ClaimLost
+
+    async def _postpone(self, claim: MirrorClaim, error: Exception) -> None:
+        """Try again later. The job tells of an outage once in its life, and not after its end."""
+        failures = claim.failures + 1
+        log.warning(
+            "an MLflow run could not be brought up to date", job=claim.job_id, failures=failures, error=brief(error)
+        )
+        away = isinstance(error, Unavailable)
+        after = self.limits.retry_after(failures, error.retry_after if isinstance(error, Unavailable) else None)
+        message = f"{REGISTRY} could not be reached; training goes on, and its metrics are sent later"
+        entry = Entry(EventType.ERROR, message, {"code": OUTAGE, "reason": brief(error)})
+        async with self.engine.begin() as connection:
+            held = await mirrors.postpone(connection, claim, after, outage_told=away)
+            if held and away and not claim.outage_told:
+                await jobs.record(connection, claim.job_id, entry)
+
+    async def _abandon(self, claim: MirrorClaim) -> None:
+        async with self.engine.begin() as connection:
+            await mirrors.abandon(connection, claim)
+
+    @asynccontextmanager
+    async def _holding(self, claim: MirrorClaim) -> AsyncIterator[None]:
+        """Renew the lease for the length of the context, which ends with `ClaimLost` when another has taken over."""
+        try:
+            async with asyncio.timeout(None) as scope:
+                renewing = asyncio.create_task(self._renew(claim, scope), name=f"mirror lease {claim.job_id}")
+                try:
+                    yield
+                finally:
+                    renewing.cancel()
+                    await asyncio.gather(renewing, return_exceptions=True)
+        except TimeoutError as error:
+            if scope.expired():
+                raise ClaimLost from error
+            raise
+
+    async def _renew(self, claim: MirrorClaim, scope: asyncio.Timeout) -> None:
+        third = self.limits.lease / 3
+        while True:
+            await asyncio.sleep(third)
+            try:
+                async with asyncio.timeout(third), self.engine.begin() as connection:
+                    held = await mirrors.extend(connection, claim, self.limits.lease)
+            except Exception as error:  # noqa: BLE001  (the next attempt may reach the database again)
+                log.warning("a lease on an MLflow run could not be renewed", job=claim.job_id, error=brief(error))
+                continue
+            if not held:
+                scope.reschedule(asyncio.get_running_loop().time())
+                return
+
+
+async def _call(call: Awaitable[Result], timeout_seconds: float) -> Result:
+    return await call_with_timeout(call, name=REGISTRY, timeout_seconds=timeout_seconds)
 
 
 def _facts(run: runs.Run) -> RunFacts:

@@ -15,7 +15,7 @@ from server.storage.events import Entry
 from server.trainers.trainer import Observation, RunHandle, Trainer, TrainerJobId
 
 LOG_TAIL_BYTES = 4096
-SAID_ONCE_FOR = frozenset({"code", "word"})
+SAID_ONCE_FOR = frozenset({"code", "word", "value"})
 MAX_CODE = 100
 MAX_MESSAGE = 4_000
 
@@ -25,7 +25,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 async def observe(runtime: Runtime, trainer: Trainer, claims: Sequence[Claim]) -> Mapping[str, Observation]:
     """What the trainer says of runs, by job id, with one call. Raises `Unavailable`."""
     handles = [
-        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step, claim.trainer_events)
+        RunHandle(claim.job_id, TrainerJobId(claim.trainer_job_id), claim.last_metric_step, len(claim.trainer_events))
         for claim in claims
         if claim.trainer_job_id is not None
     ]

@@ -15,7 +15,7 @@ from server.domain.status import TERMINAL, EventType, JobStatus
 from server.reconciler.calls import brief
 from server.reconciler.runtime import Runtime, trainer_name
 from server.reconciler.timeouts import Limits
-from server.storage import holding, jobs, metrics
+from server.storage import holding, jobs, metrics, mirrors
 from server.storage.claims import Claim, Work
 from server.storage.events import Entry
 from server.storage.jobs import NO_COLUMNS
@@ -68,6 +68,11 @@ class Outcome:
     def ends(self) -> bool:
         """Whether the job ends."""
         return any(change.to in TERMINAL for change in self.changes)
+
+    @property
+    def queues(self) -> bool:
+        """Whether the job's trainer has taken it."""
+        return any(change.to is JobStatus.QUEUED for change in self.changes)
 
     def followed_by(self, later: "Outcome") -> "Outcome":
         """Both as one: what `later` says of the next step holds."""
@@ -140,6 +145,8 @@ async def write(runtime: Runtime, claim: Claim, outcome: Outcome) -> bool:
         if overtaken and claim.work is Work.OBSERVE:
             outcome = Outcome()
         await _write_history(connection, claim, outcome)
+        if outcome.queues and runtime.mirrored(claim):
+            await mirrors.add(connection, claim.job_id)
         if not outcome.ends:
             due_seconds = 0.0 if overtaken else outcome.due_seconds
             await holding.give_back(

@@ -31,11 +31,10 @@ class Reconciler:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        """End work that was asked for, then the mirror that it may have woken."""
+        """End work that was asked for."""
         for task in self._asked_for:
             task.cancel()
         await asyncio.gather(*self._asked_for, return_exceptions=True)
-        await self.runtime.mirror.close()
 
     @property
     def trainers(self) -> Mapping[TrainerKind, Trainer]:

@@ -34,7 +34,6 @@ async def finish(runtime: Runtime, claim: Claim) -> Outcome:
         if claim.register_to_uc and not _out_of_time(runtime, claim):
             return _delayed(runtime, claim, error)
         return _succeeded(claim, None, error)
-    runtime.mirror.forget(claim.job_id)
     return _succeeded(claim, version, None)
 
 
@@ -53,8 +52,7 @@ async def _observed(runtime: Runtime, claim: Claim) -> Observation | None:
 async def _publish(runtime: Runtime, claim: Claim, observed: Observation) -> str | None:
     """Complete the run; the version of the model when it is registered."""
     mirror, seconds = runtime.mirror, runtime.limits.registry
-    run_id = await mirror.opened(claim.job_id)
-    await mirror.log_points(claim.job_id, run_id, everything=True)
+    run_id = await mirror.caught_up(claim.job_id)
     if observed.artifact is not None:
         logging = mirror.registry.log_model(run_id, observed.artifact)
         await call_with_timeout(logging, name=REGISTRY, timeout_seconds=seconds)
@@ -97,7 +95,7 @@ def _succeeded(claim: Claim, version: str | None, error: Unavailable | Refused |
         entry = Entry(EventType.MODEL_REGISTERED, f"Registered as {claim.uc_model_name}, version {version}", data)
         changes.append(Change(entry, columns={"uc_model_version": version}))
     changes.append(Change(Entry(EventType.STATUS_CHANGE, "The training succeeded"), JobStatus.SUCCEEDED))
-    return Outcome(changes, model_version=version, wakes=error is not None)  # its run may still be ended
+    return Outcome(changes, model_version=version, wakes=True)
 
 
 def _given_up(claim: Claim, error: Unavailable | Refused) -> Entry:

@@ -59,7 +59,7 @@ class Runtime:
     def wake(self, claim: Claim) -> None:
         """Bring the job's run up to date soon."""
         if self.mirrored(claim):
-            self.mirror.wake(claim.job_id)
+            self.mirror.wake()
 
 
 def trainer_name(kind: TrainerKind) -> str:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from server.databricks.errors import ApiError
 from server.databricks.workspace import Workspace
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
 from server.registry import description, models, unity_catalog
 from server.registry.client import Client
 from server.registry.histories import Histories
 from server.registry.mlflow import prepare_environment
 from server.registry.models import Version
-from server.registry.registry import LoggedPoint, RunFacts
+from server.registry.registry import RunFacts
 from server.threads import Threads
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class DatabricksRegistry:
             await self._ask(partial(_describe, run_id=run_id, params=params))
         return run_id
 
-    async def log_points(self, run_id: str, points: Sequence[LoggedPoint]) -> None:
+    async def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         """Log in batches what the run does not have yet."""
         values = list(description.metrics(points))
         for start in range(0, len(values), description.METRICS_PER_BATCH):

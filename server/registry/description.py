@@ -12,8 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-from server.registry.registry import LoggedPoint, RunFacts
+from server.registry.registry import RunFacts
 
 JOB_TAG = "tunegraph.job_id"
 MODEL_DIGEST_TAG = "tunegraph.model_digest"
@@ -82,7 +83,7 @@ def parameters(run: RunFacts) -> dict[str, str]:
     return given | {key: _text(value)[:PARAMETER_CHARACTERS] for key, value in facts.items()}
 
 
-def metrics(points: Sequence[LoggedPoint]) -> Iterator[MetricValue]:
+def metrics(points: Sequence[MetricPoint]) -> Iterator[MetricValue]:
     """The finite values of all points, in order."""
     for point in points:
         at = milliseconds(point.at)

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
 from server.registry import description, local_store, models
 from server.registry.client import Client
 from server.registry.models import Version
-from server.registry.registry import LoggedPoint, RunFacts
+from server.registry.registry import RunFacts
 from server.threads import Threads
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class MlflowRegistry:
         """Find the job's run by its tag, or make it; then describe it."""
         return await self._client.call(self._start_run, run)
 
-    async def log_points(self, run_id: str, points: Sequence[LoggedPoint]) -> None:
+    async def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         """Log in batches; the store drops what it has already."""
         values = list(description.metrics(points))
         for start in range(0, len(values), description.METRICS_PER_BATCH):

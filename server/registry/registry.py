@@ -6,16 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedPoint:
-    """The metrics of one step; a key missing here was not measured there."""
-
-    step: int
-    at: datetime
-    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class ModelRegistry(Protocol):
         """The id of the job's run, which is made when there is none."""
         ...
 
-    async def log_points(self, run_id: str, points: Sequence[LoggedPoint]) -> None:
+    async def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         """Log metrics; those logged before change nothing. A value that is not finite is left out."""
         ...
 

@@ -1,6 +1,6 @@
 """Who works on a job: claims with a lease and a fence. All time is the database's."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -51,9 +51,10 @@ class Work(StrEnum):
 class Claim:
     """A job as it was when it was claimed; what follows from it is written only as long as `fence` is the claim's.
 
-    Ages are in seconds, by the database's clock; None: that has not happened. `settled_age` counts from the creation,
-    the submission or the beginning of the training, whichever came last. `under` is the lane in which the job is
-    observed, without a lease of its own; None: it is claimed by itself.
+    `trainer_events` are digests of the trainer's own events that are recorded. Ages are in seconds, by the database's
+    clock; None: that has not happened. `settled_age` counts from the creation, the submission or the beginning of the
+    training, whichever came last. `under` is the lane in which the job is observed, without a lease of its own; None:
+    it is claimed by itself.
     """
 
     job_id: str
@@ -69,7 +70,7 @@ class Claim:
     current_epoch: int | None
     total_epochs: int | None
     last_metric_step: int | None
-    trainer_events: int
+    trainer_events: Sequence[int]
     estimated_end_at: datetime | None
     estimated_end_in: float | None
     submit_started: bool

@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, Double, Text, column, func, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.metrics import MetricPoint
 from server.storage.tables import training_job_metric_points as points
 from server.storage.tables import training_job_metrics as metrics
 
@@ -18,21 +19,12 @@ LATEST = frozenset({"train_loss", "val_loss", "train_accuracy", "val_accuracy", 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of one series; None where what was measured is not finite."""
+    """One value of one series; None where what was measured is not finite. `at` is None for the time of writing."""
 
     key: str
     step: int
     value: float | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The finite values of one step."""
-
-    step: int
-    at: datetime
-    values: Mapping[str, float]
+    at: datetime | None
 
 
 async def insert_points(connection: AsyncConnection, job_id: str, new: Sequence[Point]) -> None:
@@ -61,7 +53,8 @@ async def _insert(connection: AsyncConnection, job_id: str, new: Sequence[Point]
         )
         .render_derived()
     )
-    rows = select(literal(job_id, Text), given.c.key, given.c.step, given.c.value, given.c.recorded_at)
+    recorded_at = func.coalesce(given.c.recorded_at, func.clock_timestamp())
+    rows = select(literal(job_id, Text), given.c.key, given.c.step, given.c.value, recorded_at)
     statement = insert(points).from_select(["job_id", "key", "step", "value", "recorded_at"], rows)
     await connection.execute(statement.on_conflict_do_nothing())
 
@@ -73,7 +66,9 @@ async def upsert_latest(connection: AsyncConnection, job_id: str, values: Mappin
     await connection.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=new))
 
 
-async def steps_after(connection: AsyncConnection, job_id: str, step: int | None, limit: int = 1_000) -> list[Step]:
+async def steps_after(
+    connection: AsyncConnection, job_id: str, step: int | None, limit: int = 1_000
+) -> list[MetricPoint]:
     """Up to `limit` steps after `step` (None: from the first) that have a finite value, in order."""
     wanted = select(points.c.step).where(points.c.job_id == job_id, points.c.value.is_not(None))
     if step is not None:
@@ -88,6 +83,6 @@ async def steps_after(connection: AsyncConnection, job_id: str, step: int | None
     rows = (await connection.execute(statement)).all()
     steps = ((number, list(members)) for number, members in groupby(rows, key=lambda row: row.step))
     return [
-        Step(number, members[0].recorded_at, {member.key: member.value for member in members})
+        MetricPoint(number, members[0].recorded_at, {member.key: member.value for member in members})
         for number, members in steps
     ]

@@ -1,15 +1,17 @@
-"""The MLflow run of a job: what it is described by, and who may open it."""
+"""The MLflow run of a job: what it is described by, and which one it is."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain import channels
 from server.domain.status import JobStatus
-from server.storage.claims import NOW, seconds
+from server.storage import mirrors
+from server.storage.claims import NOW
+from server.storage.mirrors import MirrorClaim
 from server.storage.tables import training_job_lineage as lineage
 from server.storage.tables import training_jobs as jobs
 
@@ -62,34 +64,20 @@ async def find(connection: AsyncConnection, job_id: str) -> Run:
     return Run(own_id, JobStatus(status), *rest)
 
 
-async def lock_opening(connection: AsyncConnection, job_id: str, lease: float) -> bool:
-    """Be the only one to open the job's run, for `lease` seconds; False while another is, or when there is one."""
-    statement = (
-        update(jobs)
-        .where(
-            jobs.c.id == job_id,
-            jobs.c.mlflow_run_id.is_(None),
-            or_(jobs.c.mirror_lease_until.is_(None), jobs.c.mirror_lease_until <= NOW),
-        )
-        .values(mirror_lease_until=NOW + seconds(lease))
-    )
-    return (await connection.execute(statement)).rowcount == 1
+async def record_opened(connection: AsyncConnection, claim: MirrorClaim, run_id: str) -> str | None:
+    """Note a job's run under the claim of its mirror, and tell who listens; the run that is noted now.
 
-
-async def unlock_opening(connection: AsyncConnection, job_id: str) -> None:
-    """Let another open the run."""
-    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(mirror_lease_until=None))
-
-
-async def record_opened(connection: AsyncConnection, job_id: str, run_id: str) -> str:
-    """Note a job's run and tell who listens; answers the run that was noted first."""
+    None when the claim is lost and no run is noted.
+    """
     opened = (
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.mlflow_run_id.is_(None))
-        .values(mlflow_run_id=run_id, mirror_lease_until=None, updated_at=NOW)
+        .where(jobs.c.id == claim.job_id, jobs.c.mlflow_run_id.is_(None), mirrors.still_held(claim))
+        .values(mlflow_run_id=run_id, updated_at=NOW)
         .returning(jobs.c.id)
         .cte("opened")
     )
     await connection.execute(select(func.pg_notify(channels.CHANGED, opened.c.id)))
-    noted: str = (await connection.execute(select(jobs.c.mlflow_run_id).where(jobs.c.id == job_id))).scalar_one()
+    noted: str | None = (
+        await connection.execute(select(jobs.c.mlflow_run_id).where(jobs.c.id == claim.job_id))
+    ).scalar_one()
     return noted

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NewType, Protocol, runtime_checkable
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState, TrainerKind
 
 TrainerJobId = NewType("TrainerJobId", str)
@@ -60,7 +61,7 @@ class RunHandle:
     """One run to look at.
 
     `after_step` is the last metric step already recorded (None: none yet), `after_event` how many of the trainer's own
-    events are.
+    events are, whichever they were.
     """
 
     job_id: str
@@ -70,22 +71,18 @@ class RunHandle:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """The metrics of one step; a key missing here was not measured there. A non-finite value is kept as such."""
-
-    step: int
-    at: datetime
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class TrainerEvent:
-    """One entry of the trainer's own history of a run; `kind` is its word, `bad` when it tells of a failure."""
+    """One entry of the trainer's own history of a run; `kind` is its word, `bad` when it tells of a failure.
+
+    `identity` tells it from the run's other events, and is the same whenever it is observed; None: its time, kind and
+    message do.
+    """
 
     at: datetime
     kind: str
     message: str
     bad: bool = False
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +90,10 @@ class Observation:
     """What a trainer says of one run now.
 
     `word` is the trainer's own status text, for the record. `points` are those after the handle's `after_step`, oldest
-    first, `events` those after its `after_event`. `estimated_end` is the trainer's guess. `mlflow_run_id` is the run
-    that the trainer itself logs to. `waits`: it stands in line, and the trainer tells when it no longer does.
-    `artifact` is a folder with the trained model in MLflow's format, once the run has succeeded. `error_code` and
-    `message` say why a run failed.
+    first. `events` may repeat those that were told before, and may come late. `epochs_completed` counts whole epochs.
+    `estimated_end` is the trainer's guess. `mlflow_run_id` is the run that the trainer itself logs to. `waits`: it
+    stands in line, and the trainer tells when it no longer does. `artifact` is a folder with the trained model in
+    MLflow's format, once the run has succeeded. `error_code` and `message` say why a run failed.
     """
 
     state: RunState
@@ -104,6 +101,7 @@ class Observation:
     progress_percent: int | None = None
     current_epoch: int | None = None
     total_epochs: int | None = None
+    epochs_completed: int | None = None
     points: Sequence[MetricPoint] = ()
     tokens_processed: int | None = None
     training_duration_seconds: float | None = None

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-from server.registry.registry import LoggedPoint, RunFacts
+from server.registry.registry import RunFacts
 
 
 @dataclass
@@ -49,7 +50,7 @@ class ScriptedRegistry:
         await self._done()
         return f"mlflow-{run.job_id}"
 
-    async def log_points(self, run_id: str, points: Sequence[LoggedPoint]) -> None:
+    async def log_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         await self._meet("log_points")
         for one in points:
             self.points[run_id][one.step] = dict(one.values)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from server.domain.errors import InvalidInput, Refused, Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState, TrainerKind
 from server.trainers.trainer import (
     BaseModel,
     Capabilities,
-    MetricPoint,
     Observation,
     RunHandle,
     TrainerEvent,
@@ -152,8 +152,7 @@ class RegisteringTrainer(ScriptedTrainer):
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
         seen = await super().observe(runs)
-        after = {run.job_id: run.after_event for run in runs}
-        return {job_id: replace(said, events=self.events[job_id][after[job_id] :]) for job_id, said in seen.items()}
+        return {job_id: replace(said, events=self.events[job_id]) for job_id, said in seen.items()}
 
     async def registered(self, trainer_job_id: TrainerJobId, model: str) -> str:
         self._leave(await self._meet("registered"))

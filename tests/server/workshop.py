@@ -14,6 +14,7 @@ from server.bus import Bus
 from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
 from server.reconciler import poller
+from server.reconciler.mirror_lane import MirrorLane
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.observer import Observer
 from server.reconciler.poller import Worker
@@ -30,6 +31,7 @@ from server.storage.migrations import driver_url
 from tests.server.scripted_registry import ScriptedRegistry
 from tests.server.scripted_trainer import ARTIFACT, BASE_MODEL, ScriptedTrainer
 from tests.server.services.desk import ANNA, DEADLINE, Desk, opened, pair
+from tests.waiting import until
 
 PAIRS = 5
 JOB = """
@@ -45,6 +47,11 @@ CLAIMS_ASTRAY = """
 """
 NOBODY_HOLDS = "UPDATE observation_lanes SET lease_until = clock_timestamp()"
 ALL_DUE = "UPDATE training_job_claims SET due_at = clock_timestamp() WHERE due_at IS NOT NULL"
+
+
+NOTHING_TO_MIRROR = """
+    SELECT NOT EXISTS (SELECT FROM mlflow_mirrors WHERE lease_until IS NOT NULL OR due_at <= clock_timestamp())
+"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,11 @@ class Workshop:
         """
         reconciler = reconciler or self.reconciler
         if not (self.registry.broken or self.registry.held):
-            await asyncio.gather(*reconciler.runtime.mirror._tasks.values())
+            await self.mirrored()
+        return await self.observe(reconciler)
+
+    async def observe(self, reconciler: Reconciler) -> int:
+        """The same pass, whatever is under way at MLflow."""
         steps, observers = self.workers(reconciler)
         await self.execute(ALL_DUE)
         await self.execute(NOBODY_HOLDS)
@@ -110,6 +121,14 @@ class Workshop:
         steps, *observers = self._workers[reconciler]
         assert isinstance(steps, Steps)
         return steps, [observer for observer in observers if isinstance(observer, Observer)]
+
+    async def mirrored(self) -> None:
+        """Return once nothing is due for MLflow."""
+
+        async def done() -> bool:
+            return bool(await self.desk.value(NOTHING_TO_MIRROR))
+
+        await until(done, DEADLINE)
 
     async def claim(self, job_id: str, lease: float = 30.0) -> Claim:
         async with self.engine.begin() as connection:
@@ -179,7 +198,10 @@ class Workshop:
         wanted = replace(runtime.limits, **limits)
         mirror = Mirror(self.engine, self.registry, wanted)
         trainers = {TrainerKind.LOCAL: trainer or self.trainer}
-        async with Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler:
+        async with (
+            MirrorLane(mirror),
+            Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler,
+        ):
             yield reconciler
 
 
@@ -215,7 +237,7 @@ async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> As
             await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
         mirror = Mirror(desk.engine, registry, limits)
         runtime = Runtime(desk.engine, {trainer.kind: trainer}, mirror, folder, limits)
-        async with Reconciler(runtime) as reconciler:
+        async with MirrorLane(mirror), Reconciler(runtime) as reconciler:
             jobs = Jobs(
                 desk.engine,
                 bus,

@@ -17,13 +17,17 @@ from server.storage.tables.jobs import (
     training_jobs,
 )
 from server.storage.tables.lineage import training_job_labels, training_job_lineage, training_job_pairs
+from server.storage.tables.mirrors import mlflow_mirrors
+from server.storage.tables.retention import retention_progress
 
 __all__ = [
     "SHEET_SOURCES",
     "Row",
     "canonical_labels",
+    "mlflow_mirrors",
     "observation_lanes",
     "qa_pairs",
+    "retention_progress",
     "sheets",
     "templates",
     "training_job_claims",

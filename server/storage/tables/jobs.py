@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, DateTime, Index, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlmodel import Field
 
@@ -26,8 +26,7 @@ class TrainingJobRow(Row, table=True):
 
     `last_sequence` numbers the events; `submit_started_at` says that a run may exist although none was recorded;
     `trained_at` when the trainer was first seen done, from which the bound on registering counts; `last_metric_step` is
-    where the next observation goes on, `trainer_events` how many of the trainer's own events are recorded;
-    `mirror_lease_until` keeps two replicas from opening two MLflow runs for one job.
+    where the next observation goes on, `trainer_events` are digests of the trainer's own events that are recorded.
     """
 
     __tablename__ = "training_jobs"
@@ -107,14 +106,13 @@ class TrainingJobRow(Row, table=True):
     unreachable_since: datetime | None = moment()
     submit_started_at: datetime | None = moment()
     trained_at: datetime | None = moment()
-    trainer_events: int = number("0")
+    trainer_events: list[int] = Field(sa_type=ARRAY(BigInteger), sa_column_kwargs={"server_default": text("'{}'")})
     estimated_end_at: datetime | None = moment()
     last_metric_step: int | None = Field(default=None, sa_type=BigInteger)
-    mirror_lease_until: datetime | None = moment()
 
 
 class TrainingJobEventRow(Row, table=True):
-    """One entry of a job's history; never changed."""
+    """One entry of a job's history; never changed. Only what tells of progress is ever deleted."""
 
     __tablename__ = "training_job_events"
     __table_args__ = (

@@ -190,7 +190,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not al
         self._log.tokens = int(logs.get("num_tokens", self._log.tokens))
         done = state.global_step / max(1, state.max_steps)
         progress = Progress(
-            epoch=int(done * self._epochs),
+            epoch=state.global_step * self._epochs // max(1, state.max_steps),
             epochs=self._epochs,
             percent=int(TRAINED * done),
             tokens=self._log.tokens,

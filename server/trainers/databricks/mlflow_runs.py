@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from server.databricks.workspace import Workspace
-from server.trainers.trainer import MetricPoint
+from server.domain.metrics import MetricPoint
 
 if TYPE_CHECKING:
     from databricks.sdk.service.ml import Metric
@@ -83,4 +83,8 @@ def _value(metric: "Metric") -> float:
 
 
 def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / MILLISECOND, UTC)
+    """A time that no calendar has is the first of all, which nobody takes for true."""
+    try:
+        return datetime.fromtimestamp(milliseconds / MILLISECOND, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.min.replace(tzinfo=UTC)

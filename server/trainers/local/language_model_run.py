@@ -5,11 +5,11 @@ import shutil
 import time
 from collections.abc import Callable
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle import hyperparameters, train
 from server.trainers.bundle.progress import Point, Progress
 from server.trainers.local.run import Result, Run
-from server.trainers.trainer import MetricPoint
 
 
 def outcome(run: Run, stop: Callable[[], bool], slots: int) -> Result:

@@ -8,6 +8,7 @@ child for its whole life: the kernel drops it however the child ends, so holding
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
-from server.trainers.trainer import MetricPoint, TrainingRequest
+from server.trainers.trainer import TrainingRequest
 
 LOG_TAIL_BYTES = 8_192
+BLOCK_BYTES = 8_192
 QUEUE = ".queue"
 SLOTS = ".slots"
 
@@ -156,20 +159,20 @@ class Run:
     def told(self, after_step: int = -1) -> tuple[Progress | None, list[MetricPoint]]:
         """The latest progress and the points after a step, oldest first; a torn last line is left for the next look.
 
-        Read from the end, so that a look at a long run costs what is new in it.
+        Read from the end, so that it costs what is new, however long the run is.
         """
         latest, points = None, list[MetricPoint]()
         try:
-            lines = (self.folder / "progress.jsonl").read_bytes().split(b"\n")
+            with (self.folder / "progress.jsonl").open("rb") as file:
+                for line in lines_from_the_end(file):
+                    told = json.loads(line)
+                    latest = latest or Progress(**told["progress"])
+                    if point := told.get("point"):
+                        if point["step"] <= after_step:
+                            break
+                        points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
         except FileNotFoundError:
             return None, []
-        for line in reversed(lines[:-1]):
-            told = json.loads(line)
-            latest = latest or Progress(**told["progress"])
-            if point := told.get("point"):
-                if point["step"] <= after_step:
-                    break
-                points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))
         return latest, points[::-1]
 
     def log_tail(self) -> str:
@@ -182,6 +185,22 @@ class Run:
             return ""
 
 
+def lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
+    """The complete lines of a file, the last one first, read in blocks; what follows the last break is left out."""
+    at, rest, complete = file.seek(0, os.SEEK_END), b"", False
+    while at > 0:
+        size = min(BLOCK_BYTES, at)
+        at = file.seek(at - size)
+        rest = file.read(size) + rest
+        rest, *lines = rest.split(b"\n")
+        if lines and not complete:
+            lines.pop()
+            complete = True
+        yield from reversed(lines)
+    if complete:
+        yield rest
+
+
 def write_whole(path: Path, values: object) -> None:
     """Write a JSON file that is either complete or not there, also after a power cut."""
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # threads of one process may write the same file
@@ -190,6 +209,16 @@ def write_whole(path: Path, values: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def remove(folder: Path) -> bool:
+    """Delete the folder of a run; not while its process lives."""
+    with held(Run(folder).lock) as lock:
+        if lock is None:
+            return False
+        (folder / "request.json").unlink(missing_ok=True)  # first: what is left is no run
+        shutil.rmtree(folder)
+    return True
 
 
 def queued(runs: Path) -> list[Run]:

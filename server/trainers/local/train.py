@@ -17,12 +17,12 @@ from typing import IO
 
 import psutil
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
 from server.trainers.local import configuration, language_model_run
 from server.trainers.local.children import EXIT_NO_SLOT
 from server.trainers.local.run import SLOTS, Holder, Result, Run, held
-from server.trainers.trainer import MetricPoint
 
 LOCK_ATTEMPTS = 20
 LOCK_RETRY_SECONDS = 0.05  # one who only asks whether a lock is held, holds it for a moment

@@ -22,6 +22,7 @@ from server.trainers.trainer import (
     TrainingRequest,
 )
 
+RUNS: Final = "runs"  # the folder in the data folder
 CRASHED: Final = "TRAINER_CRASHED"
 STOP_SECONDS: Final = 10.0  # that a child has to stop after SIGTERM, before SIGKILL
 QUEUE_SECONDS: Final = 10.0  # between observations of runs in line, behind what is told of them
@@ -42,7 +43,7 @@ class LocalTrainer:
     )
 
     def __init__(self, data_dir: Path, slots: int, language_models: Sequence[str] = ()) -> None:
-        self._runs = data_dir.absolute() / "runs"
+        self._runs = data_dir.absolute() / RUNS
         self._children = Children(self._runs, slots)
         self._language_models = language_models
         self._threads = Threads(THREADS, "local runs")
@@ -140,6 +141,7 @@ class LocalTrainer:
             progress_percent=min(progress.percent, MOST_PERCENT_RUNNING) if progress is not None else None,
             current_epoch=progress.epoch if progress is not None else None,
             total_epochs=progress.epochs if progress is not None else None,
+            epochs_completed=progress.epoch if progress is not None else None,
             waits=waits,
             points=points,
             tokens_processed=progress.tokens if progress is not None else None,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schema.execution.subscribers import MOST_PAYLOADS
 from server.domain.status import JobStatus
-from server.storage import jobs, runs, tables
+from server.storage import jobs, mirrors, runs, tables
 from tests.schema import rows
 from tests.schema.clients import eventually
 from tests.schema.conftest import Api
@@ -86,7 +86,10 @@ async def test_changes_without_an_event_are_told(live: Api) -> None:
     job_id = await job(engine, 0, JobStatus.PENDING)
     client = await begun(live)
     async with engine.begin() as connection:
-        await runs.record_opened(connection, job_id, "run-1")
+        await mirrors.add(connection, job_id)
+        claim = await mirrors.claim_one(connection, job_id, 30.0)
+        assert claim is not None
+        await runs.record_opened(connection, claim, "run-1")
     assert (await client.data())["mlflowRunId"] == "run-1"
     async with engine.begin() as connection:
         assert await jobs.begin_submission(connection, job_id, dataset_digest="d" * 64)

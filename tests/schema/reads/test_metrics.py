@@ -84,7 +84,7 @@ async def history(api: Api, job_id: str = JOB, **variables: object) -> dict[str,
     """The series that come back, as points."""
     found: list[dict[str, Any]] = (await api.ask(QUERY, id=job_id, **variables))["trainingJob"]["metricHistory"]
     assert [series["key"] for series in found] == sorted(series["key"] for series in found)
-    moments = {rfc3339(point.at): point.at for series in SERIES.values() for point in series}
+    moments = {rfc3339(point.at): point.at for series in SERIES.values() for point in series if point.at is not None}
     return {
         series["key"]: [
             Point(series["key"], step, value, moments[moment])

@@ -7,8 +7,8 @@ from collections.abc import ItemsView
 
 import pytest
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus, RunState
-from server.trainers.trainer import MetricPoint
 from tests.server.scripted_trainer import ARTIFACT, NOON, away, point
 from tests.server.workshop import Workshop, succeed
 
@@ -162,7 +162,12 @@ async def test_points_are_written_once_and_the_latest_values_kept_beside_them(wo
     points = [point(1, train_loss=2.0, val_accuracy=0.1, odd=7.0), point(2, train_loss=1.0)]
     for _ in range(2):  # a trainer may say again what it has said
         workshop.trainer.say(
-            job_id, RunState.RUNNING, points=points, tokens_processed=2**40, custom_metrics={"a": [math.nan, "x\x00"]}
+            job_id,
+            RunState.RUNNING,
+            points=points,
+            epochs_completed=1,
+            tokens_processed=2**40,
+            custom_metrics={"a": [math.nan, "x\x00"]},
         )
         await workshop.poll()
     rows = await workshop.desk.rows("SELECT key, step, value FROM training_job_metric_points ORDER BY step, key")
@@ -172,7 +177,7 @@ async def test_points_are_written_once_and_the_latest_values_kept_beside_them(wo
         1.0,
         0.1,
         None,
-        2,
+        1,
         2**40,
         {"a": [None, "x\ufffd"]},
     )
@@ -181,6 +186,16 @@ async def test_points_are_written_once_and_the_latest_values_kept_beside_them(wo
     assert event["event_data"] == {"step": 2, "epoch": None, "progress_percent": 0, "values": {"train_loss": 1.0}}
     assert event["message"] == "Step 2: train_loss 1"
     assert [handles[0].after_step for handles in workshop.trainer.observed[-2:]] == [None, 2]
+
+
+async def test_epochs_completed_are_those_that_the_trainer_counts_and_not_its_steps(workshop: Workshop) -> None:
+    job_id, latest = await workshop.running(), "SELECT epochs_completed FROM training_job_metrics"
+    workshop.trainer.say(job_id, RunState.RUNNING, points=[point(412, train_loss=1.0)], epochs_completed=1)
+    await workshop.poll()
+    assert await workshop.desk.value(latest) == 1
+    workshop.trainer.say(job_id, RunState.RUNNING, points=[point(413, train_loss=1.0)])
+    await workshop.poll()
+    assert await workshop.desk.value(latest) == 1
 
 
 async def test_points_are_looked_through_beside_the_event_loop(workshop: Workshop) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from server.domain.errors import InvalidInput, TrainerUnavailable
 from server.domain.status import RunState
+from server.reconciler.findings import MAX_TRAINER_EVENTS
 from server.trainers.trainer import Registering, TrainerEvent
 from tests.server.scripted_trainer import NOON, RegisteringTrainer, away, point
 from tests.server.workshop import Workshop, opened_workshop
@@ -69,7 +70,7 @@ async def test_its_own_events_are_recorded_once_each(there: There) -> None:
             {"trainer_event": "CHECKPOINT_SAVED", "at": "2026-11-23T12:02:00+00:00"},
         ),
     ]
-    assert (await there.workshop.job(job_id))["trainer_events"] == 3
+    assert len((await there.workshop.job(job_id))["trainer_events"]) == 3
 
 
 async def test_its_guess_of_the_end_is_kept_and_follows_what_matters(there: There) -> None:
@@ -97,7 +98,7 @@ async def test_no_run_of_ours_is_opened_beside_its_own(there: There) -> None:
     job = await workshop.job(job_id)
     assert (job["status"], job["mlflow_run_id"]) == ("SUCCEEDED", "its-own")
     assert workshop.registry.calls == []
-    assert workshop.reconciler.runtime.mirror._tasks == {}
+    assert await workshop.desk.value("SELECT count(*) FROM mlflow_mirrors") == 0
 
 
 async def test_the_job_waits_for_the_version_that_it_registers(there: There) -> None:
@@ -159,3 +160,26 @@ async def test_an_outage_while_it_is_observed_changes_no_status(there: There) ->
     assert await there.workshop.status(job_id) == "RUNNING"
     await there.workshop.poll()
     assert (await there.workshop.job(job_id))["unreachable_since"] is None
+
+
+async def test_an_event_that_comes_late_is_told_and_no_other_is_told_again(there: There) -> None:
+    job_id = await there.workshop.running()
+    first, late, last = event(0, "A"), event(1, "B"), event(2, "C")
+    for told in ([first, last], [first, late, last], [late, last, event(3, "D")], [first, late, last]):
+        there.trainer.events[job_id] = told
+        await there.workshop.poll()
+    async with there.workshop.another(there.trainer) as restarted:
+        await there.workshop.poll(restarted)
+    rows = await there.workshop.desk.rows(TOLD)
+    assert [row[1] for row in rows] == [f"The trainer: {kind}" for kind in "ACBD"]
+
+
+async def test_only_the_newest_of_very_many_events_are_told(there: There) -> None:
+    job_id = await there.workshop.running()
+    there.trainer.events[job_id] = [event(minute, "STEP", str(minute)) for minute in range(MAX_TRAINER_EVENTS + 5)]
+    for _ in range(2):
+        await there.workshop.poll()
+    there.trainer.events[job_id].append(event(2_000, "STEP", "2000"))
+    await there.workshop.poll()
+    messages = [row[1] for row in await there.workshop.desk.rows(TOLD)]
+    assert messages == [f"The trainer: {minute}" for minute in [*range(5, MAX_TRAINER_EVENTS + 5), 2_000]]

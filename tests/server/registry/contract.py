@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-from server.registry.registry import LoggedPoint, ModelRegistry
+from server.registry.registry import ModelRegistry
 from tests.server.registry.conftest import NOW, facts
 from tests.server.registry.stores import NAME, Store, contents
 
@@ -88,8 +89,8 @@ class RegistryContract:
     async def test_points_are_logged_once_and_only_finite_values(self, registry: ModelRegistry, store: Store) -> None:
         run_id = await registry.start_run(facts())
         points = [
-            LoggedPoint(1, NOW, {"train_loss": 2.5, "val_loss": float("nan")}),
-            LoggedPoint(
+            MetricPoint(1, NOW, {"train_loss": 2.5, "val_loss": float("nan")}),
+            MetricPoint(
                 2, NOW + timedelta(seconds=1), {"train_loss": 1.5, "val_loss": float("inf"), "val_accuracy": 1}
             ),
         ]
@@ -102,7 +103,7 @@ class RegistryContract:
 
     async def test_points_that_come_late_or_from_another_process_are_logged_once(self, store: Store) -> None:
         run_id = await store.open().start_run(facts())
-        points = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(6)]
+        points = [MetricPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(6)]
         one, other = store.open(), store.open()
         await one.log_points(run_id, points[:2])
         await other.log_points(run_id, points[4:])
@@ -114,7 +115,7 @@ class RegistryContract:
     async def test_more_values_than_one_request_may_hold(self, registry: ModelRegistry, store: Store) -> None:
         run_id = await registry.start_run(facts())
         await registry.log_points(
-            run_id, [LoggedPoint(step, NOW, {"a": step, "b": -step, "c": 0.5}) for step in range(700)]
+            run_id, [MetricPoint(step, NOW, {"a": step, "b": -step, "c": 0.5}) for step in range(700)]
         )
         for key, last in (("a", 699.0), ("b", -699.0), ("c", 0.5)):
             history = store.history(run_id, key)

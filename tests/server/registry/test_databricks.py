@@ -9,9 +9,9 @@ from typing import TypeVar
 import pytest
 
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
 from server.registry.databricks import DatabricksRegistry
-from server.registry.registry import LoggedPoint
 from tests.emulator.faults import Kind
 from tests.server.registry.conftest import NOW, facts
 from tests.server.registry.contract import STARTED, RegistryContract, logged
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 MLFLOW = "/api/2.0/mlflow"
 UNITY = f"{MLFLOW}/unity-catalog"
-POINTS = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1), "odd": step % 2}) for step in range(20)]
+POINTS = [MetricPoint(step, NOW, {"loss": 1 / (step + 1), "odd": step % 2}) for step in range(20)]
 HOUR_MILLISECONDS = 3_600_000
 REFUSALS = [Kind.TOO_MANY, Kind.ERROR, Kind.HTML, Kind.TRUNCATED]
 LOST = [Kind.RESET, Kind.CUT, Kind.TIMEOUT]
@@ -163,7 +163,7 @@ async def test_what_is_known_to_be_logged_is_not_asked_for(registry: DatabricksR
     run_id = await registry.start_run(facts())
     store.emulator.requests.clear()
     for end in (5, 10, 20):
-        points = [LoggedPoint(point.step, NOW.replace(second=point.step), point.values) for point in POINTS[:end]]
+        points = [MetricPoint(point.step, NOW.replace(second=point.step), point.values) for point in POINTS[:end]]
         await registry.log_points(run_id, points[end // 2 :])
     await registry.log_points(run_id, points[10:])
     assert [call.path.rpartition("/")[2] for call in store.emulator.requests] == ["get", "log-batch"] * 3

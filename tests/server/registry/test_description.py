@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import TERMINAL
 from server.registry import description
-from server.registry.registry import LoggedPoint
 from tests.server.registry.conftest import NOW, facts
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -29,7 +29,7 @@ def validation() -> ModuleType:
 @example(key="train/loss")
 @example(key="line\n")
 def test_every_key_is_one_that_mlflow_takes(validation: ModuleType, key: str) -> None:
-    (metric,) = description.metrics([LoggedPoint(1, NOW, {key: 1.0})])
+    (metric,) = description.metrics([MetricPoint(1, NOW, {key: 1.0})])
     validation._validate_metric(*metric)
     validation._validate_param_name(metric.key)
     assert len(metric.key) <= validation.MAX_ENTITY_KEY_LENGTH

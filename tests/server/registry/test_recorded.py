@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import JobStatus
-from server.registry.registry import LoggedPoint
 from tests.server.registry.conftest import NOW, facts
 from tests.server.registry.stores import NAME, ROOT, WorkspaceStore
 
 RECORDED = ROOT / "tests" / "emulator" / "recorded"
-POINTS = [LoggedPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(4)]
+POINTS = [MetricPoint(step, NOW, {"loss": 1 / (step + 1)}) for step in range(4)]
 HOUR_MILLISECONDS = 3_600_000
 FILES = (
     "mlflow_20_uc_create_registered_model",

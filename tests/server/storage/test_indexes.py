@@ -8,7 +8,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy import event, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from server.storage import changes, claims
+from server.storage import changes, claims, mirrors
 from server.storage.jobs import STILL_ACTIVE
 from server.storage.migrations import driver_url
 from server.storage.tables import training_jobs as jobs
@@ -31,6 +31,11 @@ WAIT = f"""
     FROM generate_series(1000, {999 + 2 * WAITING}) n
 """
 MANY = (RUN, WAIT, "ANALYZE training_job_claims")
+SOME_DUE = """
+    INSERT INTO mlflow_mirrors (job_id, due_at)
+    SELECT id, CASE WHEN id IN ('job_7', 'job_8') THEN now() - interval '1 h' END FROM training_jobs
+"""
+MIRRORS = (SOME_DUE, "ANALYZE mlflow_mirrors")
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +111,16 @@ async def test_what_changed_since_a_moment_is_a_range_of_its_index(filled: str) 
         return connection.execute(behind)
 
     assert await explained(filled, look) == {"ix_training_jobs_updated_at_id": 0}
+
+
+async def test_a_mirror_that_is_due_is_found_among_many_that_are_not(filled: str) -> None:
+    def claim(connection: AsyncConnection) -> Awaitable[object]:
+        return mirrors.claim_due(connection, 30)
+
+    def look(connection: AsyncConnection) -> Awaitable[object]:
+        return mirrors.next_ready_in(connection)
+
+    read = await explained(filled, claim, *MIRRORS)
+    assert read.pop("ix_mlflow_mirrors_ready") <= 2
+    assert read == {"pk_mlflow_mirrors": 1}
+    assert await explained(filled, look, *MIRRORS) == {"ix_mlflow_mirrors_ready": 1}

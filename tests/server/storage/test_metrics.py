@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy.event import listen
 
+from server.domain.metrics import MetricPoint
 from server.storage import metrics
-from server.storage.metrics import Point, Step
+from server.storage.metrics import Point
 from tests.server.scripted_trainer import NOON
 from tests.server.workshop import Workshop, opened_workshop
 
@@ -57,7 +58,7 @@ async def test_steps_are_read_whole_in_order_and_in_pages(workshop: Workshop) ->
     async with workshop.engine.begin() as connection:
         await metrics.insert_points(connection, job_id, [*points, Point("a", 7, None, NOON)])
         await metrics.insert_points(connection, other, [Point("a", 9, 1.0, NOON)])
-        steps = [Step(step, NOON, {"a": step / 10, "b": step / 10}) for step in range(5)]
+        steps = [MetricPoint(step, NOON, {"a": step / 10, "b": step / 10}) for step in range(5)]
         assert await metrics.steps_after(connection, job_id, None) == steps
         assert await metrics.steps_after(connection, job_id, None, 2) == steps[:2]
         assert await metrics.steps_after(connection, job_id, 1, 2) == steps[2:4]

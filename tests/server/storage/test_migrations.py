@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from server.reconciler.findings import event_digest
 from server.storage import migrations
+from server.trainers.trainer import TrainerEvent
+from tests.server.scripted_trainer import NOON
 
 pytestmark = pytest.mark.database
 
@@ -34,6 +37,25 @@ INSERT INTO training_job_pairs (job_id, position, split, qa_pair_id, digest, can
   ('job_1', 0, 'TRAIN', 'qa_1', '', 'label_1', 1), ('job_1', 1, 'TRAIN', 'qa_2', '', 'label_1', 1),
   ('job_1', 2, 'TRAIN', 'qa_3', '', NULL, NULL), ('job_1', 3, 'VALIDATION', 'qa_4', '', 'label_2', 2),
   ('job_2', 0, 'TRAIN', 'qa_1', '', 'label_1', 1), ('job_2', 1, 'VALIDATION', 'qa_2', '', NULL, NULL);
+"""
+FINISHED_AND_NOT = """
+INSERT INTO training_jobs (id, training_sheet_id, model_name, base_model, trainer, status, training_config,
+    train_val_split, split_seed, progress_percent, total_pairs, train_pairs, val_pairs, excluded_not_labeled,
+    excluded_use_prohibited, excluded_use_not_allowed, excluded_malformed, register_to_uc, created_by, trainer_job_id,
+    mlflow_run_id, completed_at)
+  SELECT 'job_' || name, 'tsheet_1', 'm', 'b', trainer, status, '{}', 0.8, 0, 100, 4, 3, 1, 0, 0, 0, 0, false, 'local',
+    'run', CASE WHEN status <> 'QUEUED' THEN 'mlflow' END, CASE WHEN status <> 'QUEUED' THEN now() END
+  FROM (VALUES ('queued', 'LOCAL', 'QUEUED'), ('cancelled', 'LOCAL', 'CANCELLED'), ('given_up', 'LOCAL', 'SUCCEEDED'),
+    ('complete', 'LOCAL', 'SUCCEEDED'), ('theirs', 'FMAPI', 'FAILED'), ('under_way', 'FMAPI', 'QUEUED'),
+    ('waiting', 'AI_RUNTIME', 'QUEUED')) AS given (name, trainer, status);
+INSERT INTO training_job_events (id, job_id, sequence, event_type, message, event_data)
+  VALUES ('evt_1', 'job_given_up', 1, 'ERROR', '', '{"code": "REGISTRATION_GIVEN_UP"}'),
+    ('evt_2', 'job_under_way', 1, 'PROGRESS_UPDATE', 'The trainer: it übt',
+      '{"trainer_event": "UPDATED", "at": "2026-11-23T12:00:00+00:00"}'),
+    ('evt_3', 'job_under_way', 2, 'ERROR', 'The trainer: FAILED',
+      '{"trainer_event": "FAILED", "at": "2026-11-23T12:00:01.500000+00:00", "code": "TRAINER_EVENT"}'),
+    ('evt_4', 'job_waiting', 1, 'PROGRESS_UPDATE', 'The trainer: Waiting for GPU capacity',
+      '{"trainer_event": "WAITING_FOR_GPU", "at": "2026-11-23T12:00:00+00:00"}');
 """
 TIMES = "SELECT job_id, created_at FROM {} ORDER BY job_id, {}"
 LABELS = "SELECT canonical_label_id, job_id, created_at FROM training_job_labels ORDER BY 1, 2"
@@ -178,3 +200,32 @@ async def test_each_migration_leads_back_to_where_it_came_from(
     await migrations.downgrade(empty_database_url, "base")
     left = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     assert [row["tablename"] for row in left] == ["alembic_version"]
+
+
+async def test_what_mlflow_lacks_and_what_trainers_told_is_carried_along(
+    empty_database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await migrations.upgrade(empty_database_url, "0001")
+    await connection.execute(BEFORE)
+    await migrations.upgrade(empty_database_url, "0003")
+    await connection.execute(FINISHED_AND_NOT)
+    await migrations.upgrade(empty_database_url)
+    due = await connection.fetch("SELECT job_id FROM mlflow_mirrors WHERE due_at <= now() ORDER BY 1")
+    assert [row[0] for row in due] == ["job_cancelled", "job_given_up", "job_queued"]
+    told = await connection.fetch(
+        "SELECT id, trainer_events FROM training_jobs WHERE trainer_events <> '{}' ORDER BY id"
+    )
+    assert [tuple(row) for row in told] == [
+        (
+            "job_under_way",
+            [
+                event_digest(TrainerEvent(NOON, "UPDATED", "it übt")),
+                event_digest(TrainerEvent(NOON + timedelta(seconds=1.5), "FAILED", "", bad=True)),
+            ],
+        ),
+        ("job_waiting", [event_digest(TrainerEvent(NOON, "WAITING_FOR_GPU", "anything", identity="WAITING_FOR_GPU"))]),
+    ]
+    await connection.execute("DELETE FROM mlflow_mirrors WHERE job_id <> 'job_queued'")
+    await connection.execute("UPDATE mlflow_mirrors SET due_at = NULL")
+    await connection.execute("UPDATE training_jobs SET status = 'FAILED', completed_at = now() WHERE id = 'job_queued'")
+    assert await connection.fetchval("SELECT due_at <= clock_timestamp() FROM mlflow_mirrors")

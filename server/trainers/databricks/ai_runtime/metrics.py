@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from server.domain.metrics import MetricPoint
 from server.trainers.bundle.progress import NAMES
-from server.trainers.trainer import MetricPoint
 
 Json = Mapping[str, Any]
 
 EPOCH, EPOCHS, TOKENS = "epoch", "epochs", "num_tokens"
 SERIES: Final = (*NAMES, EPOCH)
+MOST_DIGITS: Final = 9
 LONGEST_ESTIMATE: Final = timedelta(days=30)
 
 
@@ -43,13 +44,19 @@ class Snapshot:
     def epochs(self) -> int | None:
         """How many epochs the training has."""
         text = self.params.get(EPOCHS, "")
-        return int(text) if text.isdecimal() and int(text) > 0 else None
+        return int(text) or None if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
     @property
     def current_epoch(self) -> int | None:
         """The epoch that it is in, or has finished last."""
         epoch = self._finite(EPOCH)
         return None if epoch is None else max(0, math.ceil(epoch))
+
+    @property
+    def epochs_completed(self) -> int | None:
+        """The epochs that it has finished."""
+        epoch = self._finite(EPOCH)
+        return None if epoch is None else max(0, math.floor(epoch))
 
     @property
     def percent(self) -> int | None:

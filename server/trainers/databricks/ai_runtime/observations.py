@@ -26,6 +26,7 @@ def made(run: Json, status: Status, output: Json, seen: Snapshot | None, reading
         progress_percent=None if seen is None else seen.percent,
         current_epoch=epochs if status.state is RunState.SUCCEEDED else None if seen is None else seen.current_epoch,
         total_epochs=epochs,
+        epochs_completed=None if seen is None else seen.epochs_completed,
         points=reading.points,
         tokens_processed=None if seen is None else seen.tokens,
         training_duration_seconds=seconds,
@@ -46,9 +47,11 @@ def events(run: Json, status: Status, waiting_for: str | None, after: int) -> Se
     if status.waits and after == 0:
         gpus = _compute(run)
         hardware = f" ({gpus['accelerator_count']} of {gpus['accelerator_type']})" if len(gpus) > 1 else ""
-        return [TrainerEvent(at, WAITING, f"{waiting_for or 'Waiting for GPU capacity'}{hardware}")]
+        waiting = f"{waiting_for or 'Waiting for GPU capacity'}{hardware}"
+        return [TrainerEvent(at, WAITING, waiting, identity=WAITING)]
     if status.state is RunState.RUNNING and after == 1:
-        return [TrainerEvent(datetime.now(UTC), ASSIGNED, "The GPUs are there, and the training starts")]
+        started_now = "The GPUs are there, and the training starts"
+        return [TrainerEvent(datetime.now(UTC), ASSIGNED, started_now, identity=ASSIGNED)]
     return ()
 
 

@@ -16,13 +16,14 @@ from typing import Final
 from server.databricks.errors import ApiError
 from server.databricks.workspace import Workspace
 from server.domain.errors import Unavailable
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.databricks.fmapi import runs
 from server.trainers.databricks.fmapi.metrics import TOKENS, named
 from server.trainers.databricks.fmapi.progress import progress
 from server.trainers.databricks.fmapi.runs import ENDED, Finetune
 from server.trainers.databricks.mlflow_runs import RunMetrics, metrics
-from server.trainers.trainer import MetricPoint, Observation, RunHandle
+from server.trainers.trainer import Observation, RunHandle
 
 READERS: Final = 4  # at once: half of what the workspace takes, so that nobody else has to wait for them
 READING: Final = 10.0  # seconds of a look for metrics; runs that are not reached in them are next time
@@ -59,7 +60,7 @@ class Observer:
         read = await self._read_changed(there)
         now = self._now()
         self._forget({run.name for _, run in there})
-        return {handle.job_id: self._observation(handle, run, read.get(run.name), now) for handle, run in there}
+        return {handle.job_id: self._observation(run, read.get(run.name), now) for handle, run in there}
 
     async def _read_changed(self, there: Sequence[tuple[RunHandle, Finetune]]) -> dict[str, RunMetrics]:
         """The metrics of runs that have changed, as many as can be read in time; those that waited longest first."""
@@ -117,7 +118,7 @@ class Observer:
         for name in [name for name, seen in self._seen.items() if name not in asked and seen.asked_at < long_ago]:
             del self._seen[name]
 
-    def _observation(self, handle: RunHandle, run: Finetune, read: RunMetrics | None, now: datetime) -> Observation:
+    def _observation(self, run: Finetune, read: RunMetrics | None, now: datetime) -> Observation:
         far = progress(run, now)
         state = run.state
         if run.status in ENDED and self._waits_for_metrics(run):
@@ -133,7 +134,7 @@ class Observer:
             points=read.points if read else (),
             tokens_processed=int(tokens) if tokens is not None and math.isfinite(tokens) else None,
             training_duration_seconds=_seconds(run),
-            events=run.events[handle.after_event :],
+            events=run.events,
             estimated_end=far.estimated_end,
             mlflow_run_id=run.mlflow_run_id,
             error_code="TRAINING_FAILED" if failed else None,

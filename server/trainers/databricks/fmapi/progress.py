@@ -14,9 +14,10 @@ from server.trainers.databricks.fmapi.runs import Finetune
 
 UPDATED: Final = "TRAIN_UPDATED"
 FINISHED: Final = "TRAIN_FINISHED"
-EPOCH: Final = re.compile(r"\bepochs?\s*[=: ]\s*(\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
-BATCH: Final = re.compile(r"\b(?:batch|ba)\s*[=: ]\s*(\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
-EPOCHS: Final = re.compile(r"(\d[\d_]*)ep")
+# numbers of more digits are none: text is cheap
+EPOCH: Final = re.compile(r"\bepochs?\s*[=: ]\s*(\d{1,9})\s*(?:/|of)\s*(\d{1,9})(?!\d)", re.IGNORECASE | re.ASCII)
+BATCH: Final = re.compile(r"\b(?:batch|ba)\s*[=: ]\s*(\d{1,9})\s*(?:/|of)\s*(\d{1,9})(?!\d)", re.IGNORECASE | re.ASCII)
+EPOCHS: Final = re.compile(r"(\d{1,9})ep", re.ASCII)
 HUNDRED: Final = 100
 
 
@@ -65,7 +66,7 @@ def progress(run: Finetune, now: datetime) -> Progress:
 
 def epochs(duration: str | None) -> int | None:
     """How many epochs a duration such as 3ep has; None when it is counted in batches or tokens."""
-    found = EPOCHS.fullmatch(duration or "")
+    found = EPOCHS.fullmatch((duration or "").replace("_", ""))
     return int(found[1]) if found else None
 
 

@@ -48,7 +48,8 @@ async def test_a_language_model_is_trained_and_told_of_like_any_other_run(local:
     for earlier, later in pairwise(seen):
         assert (earlier.progress_percent or 0) <= (later.progress_percent or 0) < 100
         assert list(later.points[: len(earlier.points)]) == list(earlier.points)
-    assert (last.current_epoch, last.total_epochs) == (2, 2)
+    assert (last.current_epoch, last.total_epochs, last.epochs_completed) == (2, 2, 2)
+    assert {look.epochs_completed for look in seen} <= {None, 0, 1, 2}
     assert [point.step for point in last.points] == list(range(9))  # 32 examples, 8 at once, twice
     measured = {point.step: point.values["val_loss"] for point in last.points if "val_loss" in point.values}
     assert list(measured) == [0, 4, 8]

@@ -1,15 +1,28 @@
 """The folder that the server and the training process talk through."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.bundle.progress import Progress
-from server.trainers.local.run import Result, Run, is_held, queued, write_whole
-from server.trainers.trainer import MetricPoint
+from server.trainers.local.run import (
+    BLOCK_BYTES,
+    Result,
+    Run,
+    is_held,
+    lines_from_the_end,
+    queued,
+    write_whole,
+)
 from tests.server.trainers.bench import Bench
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -59,6 +72,33 @@ def test_a_look_reads_no_further_back_than_what_was_seen_last(tmp_path: Path) ->
         run.tell(told(epoch), point)
     assert run.told(after_step=2) == (told(2), [])
     assert run.told(after_step=0) == (told(2), points[1:])
+
+
+@given(st.lists(st.binary(max_size=3 * BLOCK_BYTES).map(lambda line: line.replace(b"\n", b" ")), max_size=6))
+def test_lines_are_read_from_the_end_whole_and_in_order(lines: list[bytes]) -> None:
+    assert list(lines_from_the_end(BytesIO(b"\n".join(lines)))) == lines[:-1][::-1]
+
+
+def test_lines_of_any_length_are_read_from_the_end() -> None:
+    lines = [bytes([48 + number]) * (length * BLOCK_BYTES // 4) for number, length in enumerate((1, 9, 0, 4, 8, 3, 0))]
+    assert list(lines_from_the_end(BytesIO(b"\n".join(lines)))) == lines[:-1][::-1]
+
+
+def test_what_is_new_of_a_long_run_costs_one_block(tmp_path: Path) -> None:
+    run = submitted(tmp_path)
+    for step in range(500):
+        run.tell(told(1), MetricPoint(step, NOON, {"val_loss": 0.5}))
+    read: list[int] = []
+
+    class Counted(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read.append(size or 0)
+            return super().read(size)
+
+    lines = lines_from_the_end(Counted((run.folder / "progress.jsonl").read_bytes()))
+    assert json.loads(next(lines))["point"]["step"] == 499
+    assert read == [BLOCK_BYTES]
+    assert run.told(after_step=499) == (told(1), [])
 
 
 def test_the_first_word_on_how_a_run_ended_stands(tmp_path: Path) -> None:

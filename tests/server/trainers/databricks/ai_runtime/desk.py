@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from server.databricks.workspace import Workspace
+from server.domain.metrics import MetricPoint
 from server.trainers.databricks.ai_runtime.trainer import AiRuntimeTrainer
-from server.trainers.trainer import MetricPoint, Observation, RunHandle, TrainerJobId, TrainingRequest
+from server.trainers.trainer import Observation, RunHandle, TrainerJobId, TrainingRequest
 from tests.emulator.ai_training import TrainingRun
 from tests.emulator.requests import Recorded
 from tests.emulator.served import Emulator

@@ -1,8 +1,9 @@
 """A run from its submission to its registered model, as a server that looks at it now and then sees it."""
 
+from server.domain.metrics import MetricPoint
 from server.domain.status import RunState
 from server.trainers.databricks.ai_runtime.trainer import AiRuntimeTrainer
-from server.trainers.trainer import MetricPoint, Observation, Registering, TrainerJobId
+from server.trainers.trainer import Observation, Registering, TrainerJobId
 from tests.server.trainers.databricks.ai_runtime.desk import MLFLOW, PACE, REGISTERED, RUNS, Desk, look, values
 
 

@@ -109,3 +109,9 @@ def test_a_duration_in_epochs_says_how_many(duration: str | None, expected: int 
 )
 def test_metrics_that_every_trainer_has_get_our_names(key: str, name: str) -> None:
     assert named(key) == name
+
+
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 5_000])
+def test_numbers_that_nobody_counts_to_are_no_progress(number: str) -> None:
+    assert progress(run(f"[epoch={number}/{number}][batch=1/{number}]"), START) == Progress(epochs=3)
+    assert epochs(f"{number}ep") is None
