@@ -76,6 +76,11 @@ class Subscriber:
         """Whether another payload may be pushed."""
         return len(self._pending) < MOST_PAYLOADS and self._size < MOST_BYTES
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._pending) or self._ending is not None
+
     def push(self, payload: Payload) -> None:
         """Add a payload."""
         if self.closed:

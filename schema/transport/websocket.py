@@ -87,7 +87,7 @@ class Conversation:
         self._pings = pings
         self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writer = Writer(self)
+        self._writer = Writer(self, send)
         self._acknowledged = False
 
     async def run(self) -> None:
@@ -258,8 +258,9 @@ class Writer:
     A client that reads nothing holds up this task, and what its subscribers' queues hold.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, send: Send) -> None:
         self._conversation = conversation
+        self._send = send
         self._ready: deque[Stream] = deque()
         self._pinging = False
         self._waiting: asyncio.Future[None] | None = None
@@ -290,28 +291,28 @@ class Writer:
             self._conversation.start_writer()
 
     async def run(self) -> None:
-        """Send until the client is gone."""
+        """Send until the client is gone. Frames go straight to ASGI: a coroutine more is paid for each message."""
         loop = asyncio.get_running_loop()
-        with suppress(OSError, WebSocketDisconnect):
+        with suppress(OSError, RuntimeError, WebSocketDisconnect):  # RuntimeError: this side has closed
             while True:
                 while self._ready:
-                    await self._send_next(self._ready.popleft())
+                    stream = self._ready.popleft()
+                    stream.ready = False
+                    subscriber = stream.subscriber
+                    item = subscriber.take() if subscriber is not None else None
+                    if isinstance(item, Payload):
+                        if subscriber is not None and subscriber.waiting:
+                            self.add(stream)
+                        await self._send({"type": "websocket.send", "text": item.framed(stream.head, "}")})
+                    elif item is not None:
+                        await self._conversation.complete(stream, item.errors)
                 if self._pinging:
-                    await self._conversation.send_text(PING)
+                    await self._send({"type": "websocket.send", "text": PING})
                     self._pinging = False
                 elif not self._ready:
                     self._waiting = loop.create_future()
                     await self._waiting
                     self._waiting = None
-
-    async def _send_next(self, stream: Stream) -> None:
-        stream.ready = False
-        item = stream.subscriber.take() if stream.subscriber is not None else None
-        if isinstance(item, Payload):
-            self.add(stream)
-            await self._conversation.send_text(item.framed(stream.head, "}"))
-        elif item is not None:
-            await self._conversation.complete(stream, item.errors)
 
 
 def _id(message: dict[str, Any]) -> str:
