@@ -27,7 +27,12 @@ KEYS = {
 }
 DERIVED = {"qa_pairs": {"defect", "question_digest", "line_digest"}}
 """What is derived again from the columns beside it."""
-MOVED = {"training_jobs": {"next_poll_at", "lease_until", "fence", "mirror_lease_until"}}
+MOVED = {
+    "training_jobs": {
+        *("next_poll_at", "lease_until", "fence", "failures", "registration_failures"),
+        *("mirror_lease_until", "trainer_events"),
+    }
+}
 """Who works on a job, and when: may stand elsewhere, and is nobody's data."""
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 ENDED = ("succeeded", "failed", "failed_unsubmitted", "cancelled")
