@@ -24,6 +24,8 @@ KEYS = {
     "training_job_metric_points": ("job_id", "key", "step"),
     "training_job_lineage": ("job_id",),
     "training_job_metrics": ("job_id",),
+    "training_job_claims": ("job_id",),
+    "mlflow_mirrors": ("job_id",),
 }
 DERIVED = {"qa_pairs": {"defect", "question_digest", "line_digest"}}
 """What is derived again from the columns beside it."""
@@ -31,7 +33,9 @@ MOVED = {
     "training_jobs": {
         *("next_poll_at", "lease_until", "fence", "failures", "registration_failures"),
         *("mirror_lease_until", "trainer_events"),
-    }
+    },
+    "training_job_claims": {"due_at", "lease_until", "fence"},
+    "mlflow_mirrors": {"due_at", "lease_until", "fence"},
 }
 """Who works on a job, and when: may stand elsewhere, and is nobody's data."""
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
