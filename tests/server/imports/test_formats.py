@@ -33,7 +33,7 @@ TEXT = f"{LINE}\n{LINE}\n"
 def zipped(content: bytes) -> bytes:
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
-        archive.writestr("examples.jsonl", content)
+        archive.writestr(zipfile.ZipInfo("examples.jsonl"), content)
     return written.getvalue()
 
 
