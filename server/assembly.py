@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.bus import Bus
 from server.databricks.workspace import Workspace
 from server.domain.status import TrainerKind
-from server.reconciler.mirror_lane import MirrorLane
+from server.reconciler.mirror_loop import MirrorLoop
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.reconciler import Reconciler
 from server.reconciler.retention import JobFolders, Retention, remove_folder
@@ -28,6 +28,7 @@ from server.settings import Settings
 from server.storage import retention
 from server.storage.database import Database, connect
 from server.storage.retention import Kind
+from server.supervision import Supervised
 from server.threads import Threads
 from server.trainers.databricks.ai_runtime.trainer import AiRuntimeTrainer
 from server.trainers.databricks.fmapi.trainer import FmapiTrainer
@@ -52,6 +53,7 @@ class Services:
     eligibility: Eligibility
     following: Following
     base_models: BaseModels
+    mirroring: Supervised
 
 
 def _trainers(settings: Settings) -> Mapping[TrainerKind, Trainer]:
@@ -117,7 +119,7 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
         engine = database.engine
         bus = await stack.enter_async_context(Bus(url))
         mirror = Mirror(engine, registry, limits)
-        await stack.enter_async_context(MirrorLane(mirror))
+        mirroring = await stack.enter_async_context(MirrorLoop(mirror))
         await stack.enter_async_context(_retention(settings, engine))
         runtime = Runtime(engine, trainers, mirror, settings.data_dir / EXPORTS, limits)
         reconciler = await stack.enter_async_context(Reconciler(runtime))
@@ -131,4 +133,5 @@ async def open_services(settings: Settings, url: str) -> AsyncIterator[Services]
             eligibility=eligibility,
             following=Following(database.reads, bus),
             base_models=BaseModels(trainers),
+            mirroring=mirroring.supervised,
         )

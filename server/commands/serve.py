@@ -75,7 +75,7 @@ def _readiness(services: Services, polling: Supervised) -> Ready:
         reasons = {
             "database": await health.what_is_wrong(services.database.reads, revision),
             "bus": services.bus.what_is_wrong(),
-            "poller": polling.what_is_wrong(),
+            **{part.name: part.what_is_wrong() for part in (polling, services.mirroring)},
         }
         return {part: reason for part, reason in reasons.items() if reason is not None}
 

@@ -1,4 +1,4 @@
-"""The lane that deletes what is kept no longer: exported files, folders of local runs, points, progress events."""
+"""The loop that deletes what is kept no longer: exported files, folders of local runs, points, progress events."""
 
 import asyncio
 import shutil
@@ -15,6 +15,7 @@ from server.domain.errors import Unavailable
 from server.reconciler.calls import brief
 from server.storage import retention
 from server.storage.retention import Kind
+from server.supervision import Supervised
 from server.threads import Threads
 
 FIRST_PASS_SECONDS: Final = 60.0
@@ -54,10 +55,11 @@ class Retention:
         self._thinning = {kind: days for kind, days in thinning.items() if days}
         self._threads = Threads(1)
         self._task: asyncio.Task[None] | None = None
+        self.supervised = Supervised("retention", self._run)
 
     async def __aenter__(self) -> Self:
         """Begin; not while the server has other things to do at its start."""
-        self._task = asyncio.create_task(self._run(), name="retention")
+        self._task = asyncio.create_task(self.supervised.run(), name="retention")
         return self
 
     async def __aexit__(self, *_exception: object) -> None:

@@ -14,7 +14,7 @@ from server.bus import Bus
 from server.domain.gates import PairStatus
 from server.domain.status import JobStatus, RunState, TrainerKind
 from server.reconciler import poller
-from server.reconciler.mirror_lane import MirrorLane
+from server.reconciler.mirror_loop import MirrorLoop
 from server.reconciler.mlflow_mirror import Mirror
 from server.reconciler.observer import Observer
 from server.reconciler.poller import Worker
@@ -199,7 +199,7 @@ class Workshop:
         mirror = Mirror(self.engine, self.registry, wanted)
         trainers = {TrainerKind.LOCAL: trainer or self.trainer}
         async with (
-            MirrorLane(mirror),
+            MirrorLoop(mirror),
             Reconciler(Runtime(self.engine, trainers, mirror, runtime.exports, wanted)) as reconciler,
         ):
             yield reconciler
@@ -237,7 +237,7 @@ async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> As
             await desk.add(*(pair(f"Question {n}?", f"Answer {n}.", status=PairStatus.LABELED) for n in range(pairs)))
         mirror = Mirror(desk.engine, registry, limits)
         runtime = Runtime(desk.engine, {trainer.kind: trainer}, mirror, folder, limits)
-        async with MirrorLane(mirror), Reconciler(runtime) as reconciler:
+        async with MirrorLoop(mirror), Reconciler(runtime) as reconciler:
             jobs = Jobs(
                 desk.engine,
                 bus,

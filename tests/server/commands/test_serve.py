@@ -10,17 +10,26 @@ from structlog.testing import capture_logs
 
 from server.bus import Bus
 from server.commands.serve import OTHER_FILES, _room_for, open_app
+from server.reconciler import mirror_loop
 from server.settings import Settings
 
 DEADLINE = 30.0
 
 
+@pytest.mark.parametrize(
+    ("part", "broken"),
+    [
+        ("poller", (Bus, "watch_due")),
+        ("MLflow mirror", (mirror_loop, "Random")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 @pytest.mark.database
 async def test_readyz_names_the_part_that_is_not_at_work(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, broken: tuple[object, str]
 ) -> None:
     settings = Settings.model_validate({"DATABASE_URL": database_url, "data_dir": tmp_path})
-    monkeypatch.setattr(Bus, "watch_due", None)
+    monkeypatch.setattr(*broken, None)
     with capture_logs():
         async with open_app(settings, asyncio.Event()) as app, asyncio.timeout(DEADLINE):
             transport = httpx.ASGITransport(app)
@@ -28,9 +37,9 @@ async def test_readyz_names_the_part_that_is_not_at_work(
                 while (response := await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 assert (await client.get("/healthz")).status_code == 200
-    reason = "the poller ended unforeseen (TypeError) and is started again"
+    reason = f"the {part} ended unforeseen (TypeError) and is started again"
     assert response.status_code == 503
-    assert response.json() == {"status": "not ready", "reason": reason, "parts": {"poller": reason}}
+    assert response.json() == {"status": "not ready", "reason": reason, "parts": {part: reason}}
 
 
 @pytest.mark.parametrize(

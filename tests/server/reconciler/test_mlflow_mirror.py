@@ -41,12 +41,12 @@ def tasks(name: str) -> list[asyncio.Task[None]]:
 
 
 async def kill(workshop: Workshop) -> None:
-    """End the lane of the workshop's own replica as a crash would."""
+    """End the loop of the workshop's own replica as a crash would."""
     await workshop.mirrored()
-    lanes = tasks("mirror lane")
-    for lane in lanes:
-        lane.cancel()
-    await asyncio.gather(*lanes, return_exceptions=True)
+    loops = tasks("mirror loop")
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
 
 
 async def release(workshop: Workshop, claim: MirrorClaim) -> None:

@@ -1,4 +1,4 @@
-"""The lane that works off what MLflow lacks, shared by all replicas."""
+"""The loop that works off what MLflow lacks, shared by all replicas."""
 
 import asyncio
 from random import Random
@@ -11,6 +11,7 @@ from server.reconciler.calls import brief
 from server.reconciler.mlflow_mirror import Mirror
 from server.storage import mirrors
 from server.storage.mirrors import MirrorClaim
+from server.supervision import Supervised
 
 PLACES: Final = 4  # runs that are worked on at once
 SHORTEST_SLEEP_SECONDS: Final = 0.02
@@ -21,7 +22,7 @@ GRACE_SECONDS: Final = 1.0
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-class MirrorLane:
+class MirrorLoop:
     """Works as long as the context is open: sleeps until something is due, or until the mirror is woken."""
 
     def __init__(self, mirror: Mirror) -> None:
@@ -29,10 +30,11 @@ class MirrorLane:
         self._places = asyncio.Semaphore(PLACES)
         self._under_way: set[asyncio.Task[None]] = set()
         self._dispatching: asyncio.Task[None] | None = None
+        self.supervised = Supervised("MLflow mirror", self._dispatch)
 
     async def __aenter__(self) -> Self:
         """Begin with what is due already."""
-        self._dispatching = asyncio.create_task(self._dispatch(), name="mirror lane")
+        self._dispatching = asyncio.create_task(self.supervised.run(), name="mirror loop")
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
