@@ -35,6 +35,7 @@ async def opened(url: str, statements: list[str]) -> AsyncIterator[Oracle]:
     async with asyncpg.create_pool(url, min_size=1, max_size=1, reset=_keep_session) as pool:
         async with pool.acquire() as connection:
             connection.add_query_logger(note)
+            await connection.fetchval("SELECT '{}'::bigint[]")  # asyncpg asks once a session what that is
         yield Oracle(SDL.read_text(), pool, BASE_MODELS)
 
 
