@@ -61,17 +61,17 @@ def _reading(
 ) -> Callable[[Callable[P, Awaitable[str | list[str]]]], Callable[P, Awaitable[Ref | Problem]]]:
     """Turn a resolver that answers a key into one that says what to read, and its refusals into problems."""
 
-    def answering(resolver: Callable[P, Awaitable[str | list[str]]]) -> Callable[P, Awaitable[Ref | Problem]]:
+    def decorate(resolver: Callable[P, Awaitable[str | list[str]]]) -> Callable[P, Awaitable[Ref | Problem]]:
         @wraps(resolver)
-        async def answered(*args: P.args, **kwargs: P.kwargs) -> Ref | Problem:
+        async def resolve(*args: P.args, **kwargs: P.kwargs) -> Ref | Problem:
             try:
                 return Ref(type_, await resolver(*args, **kwargs))
             except Refused as refused:
                 return problem(refused)
 
-        return answered
+        return resolve
 
-    return answering
+    return decorate
 
 
 def _mutation(resolver: Callable[..., Any], description: str) -> Any:  # noqa: ANN401  (the annotation gives the type)
