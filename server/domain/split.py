@@ -8,7 +8,7 @@ from itertools import islice
 
 MIN_RATIO = 0.1
 MAX_RATIO = 0.95
-INDEX = 8  # bytes
+INDEX_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ def _drawn(groups: Sequence[Sequence[Candidate]], seed: int) -> Iterator[Sequenc
     parts: list[list[bytes]] = [[] for _ in range(256)]
     for index, group in enumerate(groups):
         place = _draw(seed, min(member.id for member in group))
-        parts[place[0]].append(place + index.to_bytes(INDEX))
+        parts[place[0]].append(place + index.to_bytes(INDEX_BYTES))
     for part in parts:
         part.sort()
-        yield from (groups[int.from_bytes(place[-INDEX:])] for place in part)
+        yield from (groups[int.from_bytes(place[-INDEX_BYTES:])] for place in part)
 
 
 def _draw(seed: int, key: str) -> bytes:

@@ -126,8 +126,8 @@ class _Owner:
             await asyncio.sleep(POLL_SECONDS)
         return False
 
-    def _failed(self, what: str) -> PostgresError:
-        return PostgresError(f"The Postgres of {self._data_dir} {what}:\n{self._cluster.log_tail()}")
+    def _failed(self, reason: str) -> PostgresError:
+        return PostgresError(f"The Postgres of {self._data_dir} {reason}:\n{self._cluster.log_tail()}")
 
     def close(self) -> None:
         """Stop the server and let the lock go, in this order; blocks."""

@@ -24,7 +24,7 @@ class Reconciler:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._asked_for: set[asyncio.Task[None]] = set()
+        self._requested: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is started before it is needed."""
@@ -32,9 +32,9 @@ class Reconciler:
 
     async def __aexit__(self, *_exception: object) -> None:
         """End work that was asked for."""
-        for task in self._asked_for:
+        for task in self._requested:
             task.cancel()
-        await asyncio.gather(*self._asked_for, return_exceptions=True)
+        await asyncio.gather(*self._requested, return_exceptions=True)
 
     @property
     def trainers(self) -> Mapping[TrainerKind, Trainer]:
@@ -48,8 +48,8 @@ class Reconciler:
         if claim is None:
             return None
         task = asyncio.create_task(self.work(claim), name=f"work on {job_id}, as asked")
-        self._asked_for.add(task)
-        task.add_done_callback(self._asked_for.discard)
+        self._requested.add(task)
+        task.add_done_callback(self._requested.discard)
         return task
 
     async def work(self, claim: Claim) -> None:
