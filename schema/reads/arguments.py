@@ -71,7 +71,7 @@ class Recorder:
         self.fills: dict[str, Fill] = {}
 
     def ask(self, question: Question, *, fixed: bool = False) -> Any:  # noqa: ANN401  (the question's answer)
-        """An answer that shapes the plan. A `fixed` one stands in the document, and need not be asked again."""
+        """A value that shapes the plan. A `fixed` one follows from the document alone, and is left out of the key."""
         value = question(self._request)
         if not fixed:
             self.asked.append((question, value))

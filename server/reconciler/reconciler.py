@@ -1,4 +1,4 @@
-"""What happens to claimed jobs: what comes next follows from the row alone, whoever worked on it before."""
+"""Work on claimed jobs. What comes next follows from the job's row alone, so any replica can go on with it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -42,7 +42,10 @@ class Reconciler:
         return self.runtime.trainers
 
     async def work_now(self, job_id: str) -> asyncio.Task[None] | None:
-        """Claim a job now and work on it, whoever goes on waiting; None while another holds it or it has ended."""
+        """Claim a job now and start a task that works on it; it goes on when the caller stops waiting.
+
+        None while another replica holds the job, or when it has ended. Raises what the database raises.
+        """
         async with self.runtime.engine.begin() as connection:
             claim = await claims.claim_one(connection, job_id, self.runtime.limits.lease)
         if claim is None:

@@ -101,7 +101,7 @@ def _succeeded(claim: Claim, version: str | None, error: Unavailable | Refused |
 def _given_up(claim: Claim, error: Unavailable | Refused) -> Entry:
     reason = str(error)[:MAX_REASON_CHARACTERS]
     if claim.register_to_uc:
-        code, what = "REGISTRATION_GIVEN_UP", "Registering the model was given up"
+        code, summary = "REGISTRATION_GIVEN_UP", "Registering the model was given up"
     else:
-        code, what = "MODEL_NOT_LOGGED", "The model could not be logged"
-    return Entry(EventType.ERROR, f"{what}: {reason}", {"code": code, "reason": reason})
+        code, summary = "MODEL_NOT_LOGGED", "The model could not be logged"
+    return Entry(EventType.ERROR, f"{summary}: {reason}", {"code": code, "reason": reason})

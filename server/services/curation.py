@@ -27,7 +27,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class NewPair:
-    """A pair to add. `canonical_label_id` may be any version of a label: the pair stands under the current one."""
+    """A pair to add. `canonical_label_id` may be any version of a label: the current one is stored."""
 
     messages: Sequence[Message]
     item_ref: str | None = None

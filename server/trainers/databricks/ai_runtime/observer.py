@@ -169,6 +169,6 @@ class Observer:
         self._known[run_id] = known
 
 
-def _unseen(what: str, error: ApiError) -> Unavailable:
+def _unseen(subject: str, error: ApiError) -> Unavailable:
     """A refusal to show a run is no failure of it: it may be forbidden to see, or be there again later."""
-    return Unavailable(f"AI Runtime does not show {what}: {error}")
+    return Unavailable(f"AI Runtime does not show {subject}: {error}")
