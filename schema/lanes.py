@@ -55,7 +55,7 @@ class Lane:
         self._waiting += 1
         try:
             return await self._threads.run(
-                function, *arguments, within=LONGEST_SECONDS, name="preparing a large request"
+                function, *arguments, timeout_seconds=LONGEST_SECONDS, name="preparing a large request"
             )
         except Unavailable as error:
             raise Overloaded from error

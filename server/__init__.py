@@ -1,1 +1,1 @@
-"""Everything the GraphQL API stands on."""
+"""The server without GraphQL: domain, storage, trainers, registry, services, and the program's commands."""

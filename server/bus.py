@@ -1,4 +1,4 @@
-"""The bus: one connection that listens, and watches that are told to look. A hint, and never the truth."""
+"""The bus: one connection that listens to Postgres, and watches that are told which jobs to read again."""
 
 import asyncio
 from collections import defaultdict
@@ -16,12 +16,12 @@ from server.supervision import Supervised
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-REMEMBERED = 10_000
-CONNECTING = 10.0  # seconds, like those below
-PROBE_AFTER = 15.0
-PROBING = 5.0
-FIRST_RETRY = 0.2
-LONGEST_RETRY = 10.0
+REMEMBERED_JOBS = 10_000
+CONNECT_SECONDS = 10.0
+PROBE_AFTER_SECONDS = 15.0
+PROBE_SECONDS = 5.0
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 10.0
 DEAF_SECONDS = 15.0
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -29,43 +29,43 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Which jobs changed since the last wait. `everything`: nobody knows, so look at whatever matters."""
+    """Which jobs changed since the last wait. `everything`: any job may have."""
 
     job_ids: frozenset[str]
     everything: bool
 
 
 class Watch:
-    """What one watcher has not looked at yet; bounded, however long it does not look."""
+    """The jobs that changed since a watcher last waited: at most `REMEMBERED_JOBS`, then `everything`."""
 
     def __init__(self) -> None:
         self._job_ids: set[str] = set()
         self._everything = False
-        self._told = asyncio.Event()
+        self._notified = asyncio.Event()
 
     def tell(self, job_id: str) -> None:
         """Note that a job changed."""
         self._job_ids.add(job_id)
-        if len(self._job_ids) > REMEMBERED:
+        if len(self._job_ids) > REMEMBERED_JOBS:
             self.tell_everything()
-        self._told.set()
+        self._notified.set()
 
     def tell_everything(self) -> None:
         """Note that notifications may have been lost."""
         self._everything = True
         self._job_ids.clear()
-        self._told.set()
+        self._notified.set()
 
     async def wait(self, timeout: float) -> Changes:  # noqa: ASYNC109  (running out of time is an answer here)
         """What changed since the last wait; after `timeout` seconds without a word, everything may have."""
         try:
             async with asyncio.timeout(timeout):
-                await self._told.wait()
+                await self._notified.wait()
         except TimeoutError:
             return Changes(frozenset(), everything=True)
         changes = Changes(frozenset(self._job_ids), self._everything)
         self._job_ids, self._everything = set(), False
-        self._told.clear()
+        self._notified.clear()
         return changes
 
 
@@ -76,13 +76,13 @@ class Bus:
         self._url = url
         self._watches: defaultdict[str | None, set[Watch]] = defaultdict(set)
         self._for_due: set[Watch] = set()
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._supervised = Supervised("bus", self._listen_forever)
         self._deaf_since: float | None = None
 
     def what_is_wrong(self) -> str | None:
-        """Why changes are not told as they happen, or None; fit for strangers. A short loss is nothing wrong."""
+        """Why no notifications arrive, or None; without secrets. A loss shorter than `DEAF_SECONDS` is no reason."""
         if self._deaf_since is not None:
             seconds = asyncio.get_running_loop().time() - self._deaf_since
             if seconds >= DEAF_SECONDS:
@@ -129,12 +129,14 @@ class Bus:
         while True:
             try:
                 connection = await asyncpg.connect(
-                    self._url, timeout=CONNECTING, server_settings={"application_name": "tunegraph bus"}
+                    self._url, timeout=CONNECT_SECONDS, server_settings={"application_name": "tunegraph bus"}
                 )
             except Exception as error:  # noqa: BLE001  (whatever it is, the next attempt may go well)
                 failures += 1
                 log.warning("the bus can't reach the database", failures=failures, error=str(error))
-                await asyncio.sleep(backoff.delay(failures, first=FIRST_RETRY, longest=LONGEST_RETRY, draw=draw))
+                await asyncio.sleep(
+                    backoff.delay(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS, draw=draw)
+                )
                 continue
             try:
                 await self._listen(connection)
@@ -145,7 +147,9 @@ class Bus:
             except Exception:
                 failures += 1
                 log.exception("the bus failed, and listens again")
-                await asyncio.sleep(backoff.delay(failures, first=FIRST_RETRY, longest=LONGEST_RETRY, draw=draw))
+                await asyncio.sleep(
+                    backoff.delay(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS, draw=draw)
+                )
             finally:
                 if self._deaf_since is None:
                     self._deaf_since = asyncio.get_running_loop().time()
@@ -156,34 +160,34 @@ class Bus:
 
         def notice_loss(_connection: object) -> None:
             lost.set()
-            self._heard.set()
+            self._received.set()
 
         connection.add_termination_listener(notice_loss)
         await connection.add_listener(channels.CHANGED, self._hear_change)
         await connection.add_listener(channels.DUE, self._hear_due)
         self._deaf_since = None
-        self._tell_all()
+        self._notify_all()
         while not lost.is_set():
-            self._heard.clear()
+            self._received.clear()
             try:
-                async with asyncio.timeout(PROBE_AFTER):
-                    await self._heard.wait()
+                async with asyncio.timeout(PROBE_AFTER_SECONDS):
+                    await self._received.wait()
             except TimeoutError:
-                await connection.execute("SELECT 1", timeout=PROBING)
+                await connection.execute("SELECT 1", timeout=PROBE_SECONDS)
         log.warning("the bus lost its connection")
 
     def _hear_change(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:  # noqa: ANN401  (asyncpg's)
-        self._heard.set()
+        self._received.set()
         for watch in (*self._watches.get(payload, ()), *self._watches.get(None, ())):
             watch.tell(payload)
 
     def _hear_due(self, _connection: Any, _pid: int, _channel: str, _payload: Any) -> None:  # noqa: ANN401
-        self._heard.set()
+        self._received.set()
         for watch in self._for_due:
             watch.tell_everything()
 
-    def _tell_all(self) -> None:
-        """Whatever happened while nobody listened: look."""
+    def _notify_all(self) -> None:
+        """Tell every watch that notifications may have been lost."""
         for watches in (*self._watches.values(), self._for_due):
             for watch in watches:
                 watch.tell_everything()

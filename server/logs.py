@@ -63,8 +63,8 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
 
 def mask(text: str) -> str:
     """The text without the passwords of the addresses in it."""
-    for secret, shown in SECRETS:
-        text = secret.sub(shown, text)
+    for secret, replacement in SECRETS:
+        text = secret.sub(replacement, text)
     return text
 
 

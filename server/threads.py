@@ -36,14 +36,14 @@ class Threads:
         return await self._start(partial(contextvars.copy_context().run, function, *arguments), self._name)
 
     async def run(
-        self, function: Callable[[*Arguments], Result], *arguments: *Arguments, within: float, name: str
+        self, function: Callable[[*Arguments], Result], *arguments: *Arguments, timeout_seconds: float, name: str
     ) -> Result:
         """Call `function` in a thread, with this context's variables; what it raises is raised here.
 
         Raises `Unavailable`, in the name of `name`, when there is no answer within that many seconds. The wait for a
         slot counts, and a call that got none in time is never made.
         """
-        deadline = asyncio.timeout(within)
+        deadline = asyncio.timeout(timeout_seconds)
         try:
             async with deadline:
                 await self._slots.acquire()
@@ -51,22 +51,22 @@ class Threads:
         except TimeoutError as error:
             if not deadline.expired():
                 raise  # the function's own
-            raise Unavailable(f"{name} did not answer within {within:g} seconds") from error
+            raise Unavailable(f"{name} did not answer within {timeout_seconds:g} seconds") from error
 
     def _start(self, call: Callable[[], Result], name: str) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Result] = loop.create_future()
+        future: asyncio.Future[Result] = loop.create_future()
 
         def settle(outcome: Callable[[], None]) -> None:
             self._slots.release()
-            if not answer.done():  # it is when nobody waits any longer
+            if not future.done():  # it is when nobody waits any longer
                 outcome()
 
         def work() -> None:
             try:
-                outcome = partial(answer.set_result, call())
+                outcome = partial(future.set_result, call())
             except BaseException as error:  # noqa: BLE001  (whatever it is, it belongs to the caller)
-                outcome = partial(answer.set_exception, error)
+                outcome = partial(future.set_exception, error)
             with suppress(RuntimeError):  # the loop is closed: the program has ended before the call
                 loop.call_soon_threadsafe(settle, outcome)
 
@@ -75,7 +75,7 @@ class Threads:
         except BaseException:
             self._slots.release()
             raise
-        return answer
+        return future
 
 
 @contextmanager

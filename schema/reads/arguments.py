@@ -71,11 +71,11 @@ class Recorder:
         self.fills: dict[str, Fill] = {}
 
     def ask(self, question: Question, *, fixed: bool = False) -> Any:  # noqa: ANN401  (the question's answer)
-        """An answer that shapes the plan. A `fixed` one stands in the document, and need not be asked again."""
-        answer = question(self._request)
+        """A value that shapes the plan. A `fixed` one follows from the document alone, and is left out of the key."""
+        value = question(self._request)
         if not fixed:
-            self.asked.append((question, answer))
-        return answer
+            self.asked.append((question, value))
+        return value
 
     def bind(self, fill: Fill, type_: TypeEngine[Any], *, fixed: bool = False) -> BindParameter[Any]:
         """A value that is looked up anew each time the plan runs, but for a `fixed` one."""
@@ -122,16 +122,16 @@ class Arguments:
 
     def words(self, *path: str) -> tuple[str, ...]:
         """A choice from a small closed set, in whatever order, written into the plan."""
-        found: tuple[str, ...] = self.shape(lambda value: tuple(sorted(set(plain(value)))), *path)
-        return found
+        words: tuple[str, ...] = self.shape(lambda value: tuple(sorted(set(plain(value)))), *path)
+        return words
 
-    def shape(self, of: Callable[[Any], Hashable], *path: str) -> Any:  # noqa: ANN401
-        """What `of` makes of a value; part of the plan's shape. `of` may raise `BadArgument`."""
-        return self.recorder.ask(self._made(of, path), fixed=self._fixed(path))
+    def shape(self, convert: Callable[[Any], Hashable], *path: str) -> Any:  # noqa: ANN401
+        """What `convert` makes of a value; part of the plan's shape. `convert` may raise `BadArgument`."""
+        return self.recorder.ask(self._made(convert, path), fixed=self._fixed(path))
 
-    def bind(self, type_: TypeEngine[Any], *path: str, of: Callable[[Any], object] = plain) -> BindParameter[Any]:
-        """A value of the client's, checked, and bound when the plan runs. `of` may raise `BadArgument`."""
-        fill = self._made(lambda value: _storable(of(value), path), path)
+    def bind(self, type_: TypeEngine[Any], *path: str, convert: Callable[[Any], object] = plain) -> BindParameter[Any]:
+        """A value of the client's, checked, and bound when the plan runs. `convert` may raise `BadArgument`."""
+        fill = self._made(lambda value: _storable(convert(value), path), path)
         return self.recorder.bind(fill, type_, fixed=self._fixed(path))
 
     def key(self, type_: TypeEngine[Any]) -> BindParameter[Any]:
@@ -142,12 +142,12 @@ class Arguments:
         """An error that points at the field in the document."""
         return BadArgument(message, self.node)
 
-    def _made(self, of: Callable[[Any], T], path: tuple[str, ...]) -> Callable[[Request], T]:
+    def _made(self, convert: Callable[[Any], T], path: tuple[str, ...]) -> Callable[[Request], T]:
         read = self._reader(path)
 
         def made(request: Request) -> T:
             try:
-                return of(read(request))
+                return convert(read(request))
             except BadArgument as error:
                 raise self.bad(error.message) from None
 

@@ -75,9 +75,9 @@ class Compiler:
         """The JSON value of a whole query; the JSON itself where there is nothing to read. Raises `NotCompiled`."""
         self._whole = True
         type_ = cast("GraphQLObjectType", self.document.schema.query_type)
-        asked = selection.fields(self.document, self.recorder, type_, [operation])
-        if all(nodes[0].name.value == "__typename" for nodes in asked.values()):
-            return json.dumps(dict.fromkeys(asked, type_.name)).encode()
+        merged = selection.fields(self.document, self.recorder, type_, [operation])
+        if all(nodes[0].name.value == "__typename" for nodes in merged.values()):
+            return json.dumps(dict.fromkeys(merged, type_.name)).encode()
         rows, item = self.json(self.pairs(type_, [operation], None), select)
         return select(render.as_json(item)).select_from(rows).scalar_subquery()
 
@@ -113,20 +113,20 @@ class Compiler:
 
     def pairs(self, type_: GraphQLObjectType, nodes: Sequence[Selecting], row: Row | None) -> Pairs:
         """What a selection asks of one row, or of no row: response key and value, in the order of the answer."""
-        found: Pairs = []
+        pairs: Pairs = []
         hidden: dict[str, ColumnElement[Any]] = {}
         for key, merged in selection.fields(self.document, self.recorder, type_, nodes).items():
             name = merged[0].name.value
             definition = type_.fields.get(name)
             if name == "__typename":
-                found.append((key, render.word(type_.name)))
+                pairs.append((key, render.word(type_.name)))
             elif definition is None:
                 raise NotCompiled(f"{name} is about the schema")
             elif isinstance(computed := declared(definition), Computed) and row is not None and not self._whole:
-                hidden |= {need: render.value(of(row)) for need, of in computed.needs.items()}
+                hidden |= {need: render.value(expression(row)) for need, expression in computed.needs.items()}
             else:
-                found.append((key, self._value(definition, merged, row)))
-        return found + list(hidden.items())
+                pairs.append((key, self._value(definition, merged, row)))
+        return pairs + list(hidden.items())
 
     def json(self, pairs: Pairs, shaped: Shaped, *, lateral: bool = False) -> tuple[FromClause, ColumnElement[Any]]:
         """A FROM with one row for each object, and that row: whole, or as JSON where its keys can't be column names."""
@@ -152,7 +152,7 @@ class Compiler:
     def _value(self, definition: GraphQLField, nodes: Sequence[FieldNode], row: Row | None) -> ColumnElement[Any]:
         read = declared(definition)
         if isinstance(read, Scalar) and row is not None:
-            return render.value(read.of(row))
+            return render.value(read.expression(row))
         if isinstance(read, Relation):
             return self._relation(read, definition, nodes, row)
         if isinstance(read, Lookup):

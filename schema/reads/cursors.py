@@ -26,9 +26,11 @@ def beyond(order: Order, row: Row, arguments: Arguments, name: str, *, greater: 
     """The condition that a row lies behind (or before) the row of a cursor argument."""
     columns = [row.c[column] for column in order.columns]
     types = [column.type for column in columns]
-    bounds = [arguments.bind(type_, name, of=_part(index, order, types, name)) for index, type_ in enumerate(types)]
-    here, there = tuple_(*columns), tuple_(*bounds)
-    return here > there if greater else here < there
+    bounds = [
+        arguments.bind(type_, name, convert=_part(index, order, types, name)) for index, type_ in enumerate(types)
+    ]
+    position, bound = tuple_(*columns), tuple_(*bounds)
+    return position > bound if greater else position < bound
 
 
 def _part(index: int, order: Order, types: Sequence[TypeEngine[Any]], name: str) -> Callable[[Any], object]:
@@ -38,25 +40,25 @@ def _part(index: int, order: Order, types: Sequence[TypeEngine[Any]], name: str)
 def decode(text: str, order: Order, types: Sequence[TypeEngine[Any]], name: str) -> list[Any]:
     """The order values in a cursor of this order, of these types. Raises `BadArgument` for any other text."""
     try:
-        found = json.loads(base64.b64decode(text, validate=True))
+        parts = json.loads(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error, RecursionError):
         raise _bad(name) from None
-    if not isinstance(found, list) or len(found) != len(types) + 1 or found[0] != order.tag:
+    if not isinstance(parts, list) or len(parts) != len(types) + 1 or parts[0] != order.tag:
         raise _bad(name)
-    return [_checked(part, type_, name) for part, type_ in zip(found[1:], types, strict=True)]
+    return [_checked(part, type_, name) for part, type_ in zip(parts[1:], types, strict=True)]
 
 
-def _checked(found: object, type_: TypeEngine[Any], name: str) -> object:
-    if isinstance(type_, DateTime) and isinstance(found, str):
+def _checked(part: object, type_: TypeEngine[Any], name: str) -> object:
+    if isinstance(type_, DateTime) and isinstance(part, str):
         try:
-            return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return datetime.strptime(part, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
         except ValueError:
             raise _bad(name) from None
-    if type(found) is not (int if isinstance(type_, Integer) else str):
+    if type(part) is not (int if isinstance(type_, Integer) else str):
         raise _bad(name)
-    if isinstance(found, int) and not -(2**31) <= found < 2**31:
+    if isinstance(part, int) and not -(2**31) <= part < 2**31:
         raise _bad(name)
-    return found
+    return part
 
 
 def _bad(name: str) -> BadArgument:

@@ -38,7 +38,7 @@ class Scope:
 class Scalar:
     """A value computed from the row of its type; `weight` is how many usual values it is as large as."""
 
-    of: Callable[[Row], ColumnElement[Any]]
+    expression: Callable[[Row], ColumnElement[Any]]
     weight: int = 1
 
 
@@ -169,15 +169,15 @@ class Argument:
     default: Any = strawberry.UNSET
 
 
-def column(of: Column[Any], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401  (a field's annotation gives its type)
+def column(source: Column[Any], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401  (a field's annotation gives its type)
     """A column of the type's table."""
-    name = of.name
+    name = source.name
     return strawberry.field(description=description, metadata={READ: Scalar(lambda row: row.c[name], weight)})
 
 
-def expression(of: Callable[[Row], ColumnElement[Any]], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401
+def expression(value: Callable[[Row], ColumnElement[Any]], description: str, *, weight: int = 1) -> Any:  # noqa: ANN401
     """A value that SQL computes from the type's row."""
-    return strawberry.field(description=description, metadata={READ: Scalar(of, weight)})
+    return strawberry.field(description=description, metadata={READ: Scalar(value, weight)})
 
 
 def assembled(description: str) -> Any:  # noqa: ANN401
@@ -251,7 +251,7 @@ def computed(
     **needs: Callable[[Row], ColumnElement[Any]],
 ) -> Any:  # noqa: ANN401
     """A field that `resolver` answers; its parent is a dict with the `needs` under their names behind a "$"."""
-    read = Computed({f"${name}": of for name, of in needs.items()}, weight)
+    read = Computed({f"${name}": expression for name, expression in needs.items()}, weight)
     return strawberry.field(resolver=resolver, description=description, metadata={READ: read})
 
 

@@ -41,13 +41,13 @@ def fields(
 
     Response key → nodes, in the order of the answer.
     """
-    found: dict[str, list[FieldNode]] = {}
+    merged: dict[str, list[FieldNode]] = {}
     opened: set[str] = set()
     for node in nodes:
         if node.selection_set is not None:
             for field in _opened(document, recorder, runtime_type, node.selection_set, opened):
-                found.setdefault((field.alias or field.name).value, []).append(field)
-    return found
+                merged.setdefault((field.alias or field.name).value, []).append(field)
+    return merged
 
 
 def _opened(
@@ -78,8 +78,8 @@ def _included(recorder: Recorder, node: SelectionNode) -> bool:
     fixed = not any(depends_on_variables(given.value) for used in node.directives for given in used.arguments or ())
 
     def condition(directive: GraphQLDirective) -> bool | None:
-        answer: bool | None = recorder.ask(lambda request: request.directive(directive, node), fixed=fixed)
-        return answer
+        value: bool | None = recorder.ask(lambda request: request.directive(directive, node), fixed=fixed)
+        return value
 
     return condition(GraphQLSkipDirective) is not True and condition(GraphQLIncludeDirective) is not False
 

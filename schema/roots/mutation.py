@@ -61,17 +61,17 @@ def _reading(
 ) -> Callable[[Callable[P, Awaitable[str | list[str]]]], Callable[P, Awaitable[Ref | Problem]]]:
     """Turn a resolver that answers a key into one that says what to read, and its refusals into problems."""
 
-    def answering(resolver: Callable[P, Awaitable[str | list[str]]]) -> Callable[P, Awaitable[Ref | Problem]]:
+    def decorate(resolver: Callable[P, Awaitable[str | list[str]]]) -> Callable[P, Awaitable[Ref | Problem]]:
         @wraps(resolver)
-        async def answered(*args: P.args, **kwargs: P.kwargs) -> Ref | Problem:
+        async def resolve(*args: P.args, **kwargs: P.kwargs) -> Ref | Problem:
             try:
                 return Ref(type_, await resolver(*args, **kwargs))
             except Refused as refused:
                 return problem(refused)
 
-        return answered
+        return resolve
 
-    return answering
+    return decorate
 
 
 def _mutation(resolver: Callable[..., Any], description: str) -> Any:  # noqa: ANN401  (the annotation gives the type)
@@ -106,7 +106,7 @@ async def cancel_training_job(
     info: Info,
     input: Annotated[inputs.CancelTrainingJobInput, strawberry.argument(description="The job.")],  # noqa: A002
 ) -> str:
-    """Record the wish, pass it on, and wait briefly for the trainer."""
+    """Record the request, pass it to the trainer, and wait briefly for it to confirm."""
     return await info.context.services.jobs.cancel(info.context.caller, input.job_id, given(input.reason))
 
 
@@ -115,7 +115,7 @@ async def poll_training_job(
     info: Info,
     job_id: Annotated[strawberry.ID, strawberry.argument(description="The job.")],
 ) -> str:
-    """Look at the trainer now."""
+    """Observe the job's run at its trainer now."""
     return await info.context.services.jobs.poll(info.context.caller, job_id)
 
 
@@ -194,7 +194,7 @@ async def review_qa_pairs(
     info: Info,
     input: Annotated[inputs.ReviewQaPairsInput, strawberry.argument(description="The review.")],  # noqa: A002
 ) -> list[str]:
-    """Store an expert's word."""
+    """Store the caller's review of pairs."""
     return await info.context.services.curation.review_qa_pairs(
         info.context.caller,
         input.qa_pair_ids,

@@ -43,7 +43,7 @@ ID = (Argument("id", strawberry.ID, "What to look up."),)
 
 
 def _by_id(row: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
-    return [row.c.id == arguments.bind(Text(), "id", of=plain_id)]
+    return [row.c.id == arguments.bind(Text(), "id", convert=plain_id)]
 
 
 def plain_id(value: str) -> str:
@@ -66,31 +66,33 @@ def in_status(status: ColumnElement[str], arguments: Arguments) -> list[ColumnEl
 
 def unchanging(job: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
     """The conditions of a `TrainingJobFilter` on what never changes of a job."""
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if arguments.given("filter", "trainingSheetId"):
-        wanted = arguments.bind(Text(), "filter", "trainingSheetId", of=plain_id)
-        found.append(job.c.training_sheet_id == wanted)
+        sheet_id = arguments.bind(Text(), "filter", "trainingSheetId", convert=plain_id)
+        conditions.append(job.c.training_sheet_id == sheet_id)
     for member, name in (("createdBy", "created_by"), ("modelName", "model_name")):
         if arguments.given("filter", member):
-            found.append(job.c[name] == arguments.bind(Text(), "filter", member))
+            conditions.append(job.c[name] == arguments.bind(Text(), "filter", member))
     if arguments.given("filter", "trainer"):
-        found.append(job.c.trainer == word(arguments.literal("filter", "trainer")))
+        conditions.append(job.c.trainer == word(arguments.literal("filter", "trainer")))
     if arguments.given("filter", "createdAfter"):
-        found.append(job.c.created_at > arguments.bind(DateTime(timezone=True), "filter", "createdAfter"))
+        conditions.append(job.c.created_at > arguments.bind(DateTime(timezone=True), "filter", "createdAfter"))
     if arguments.given("filter", "createdBefore"):
-        found.append(job.c.created_at < arguments.bind(DateTime(timezone=True), "filter", "createdBefore"))
-    return found
+        conditions.append(job.c.created_at < arguments.bind(DateTime(timezone=True), "filter", "createdBefore"))
+    return conditions
 
 
 def _of_sheet(label: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
-    return [label.c.sheet_id == arguments.bind(Text(), "sheetId", of=plain_id)] if arguments.given("sheetId") else []
+    return (
+        [label.c.sheet_id == arguments.bind(Text(), "sheetId", convert=plain_id)] if arguments.given("sheetId") else []
+    )
 
 
 def _of_model(lineage: Row, arguments: Arguments) -> list[ColumnElement[bool]]:
-    found = [lineage.c.model_name == arguments.bind(Text(), "modelName")]
+    conditions = [lineage.c.model_name == arguments.bind(Text(), "modelName")]
     if arguments.given("modelVersion"):
-        found.append(lineage.c.model_version == arguments.bind(Text(), "modelVersion"))
-    return found
+        conditions.append(lineage.c.model_version == arguments.bind(Text(), "modelVersion"))
+    return conditions
 
 
 def _ordered(arguments: Arguments) -> bool:
@@ -104,8 +106,8 @@ def _type_name(arguments: Arguments) -> str | None:
         kind, _, rest = plain_id(id_).partition("_")
         return TYPES[Kind(kind)] if rest and kind in set(Kind) else None
 
-    found: str | None = arguments.shape(named, "id")
-    return found
+    name: str | None = arguments.shape(named, "id")
+    return name
 
 
 @strawberry.type(description="What can be asked. Each field reads all that is selected below it with one statement.")

@@ -25,7 +25,7 @@ async def base_models(
     ] = strawberry.UNSET,
 ) -> list[BaseModel]:
     """Ask the trainers; one that can't be reached contributes what it last said."""
-    found = await info.context.services.base_models.list(None if trainer is strawberry.UNSET else trainer)
+    models = await info.context.services.base_models.list(None if trainer is strawberry.UNSET else trainer)
     return [
         BaseModel(
             name=model.name,
@@ -33,5 +33,5 @@ async def base_models(
             trainer=model.trainer,
             max_context_length=model.max_context_length,
         )
-        for model in found
+        for model in models
     ]

@@ -45,13 +45,13 @@ async def eligibility(
     """Count and split without writing anything."""
     ratio = DEFAULT_SPLIT if train_val_split is None else train_val_split
     with refusal_as_error():
-        found = await info.context.services.eligibility.report(parent["$id"], ratio, split_seed or 0)
+        report = await info.context.services.eligibility.report(parent["$id"], ratio, split_seed or 0)
     return EligibilityReport(
-        total_pairs=found.total,
-        eligible_pairs=found.eligible,
-        train_pairs=found.train,
-        val_pairs=found.validation,
-        excluded=exclusion_counts(found.excluded),
-        defects=defect_counts(found.defects),
-        pairs_with_control_tokens=found.with_control_token,
+        total_pairs=report.total,
+        eligible_pairs=report.eligible,
+        train_pairs=report.train,
+        val_pairs=report.validation,
+        excluded=exclusion_counts(report.excluded),
+        defects=defect_counts(report.defects),
+        pairs_with_control_tokens=report.with_control_token,
     )

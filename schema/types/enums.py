@@ -30,11 +30,11 @@ E = TypeVar("E", bound=type[Enum])
 
 def _described(enum: E, name: str, description: str, values: Mapping[str, str]) -> E:
     """Show an enum of the domain under a GraphQL name. Each of its values needs a description."""
-    shown: E = strawberry.enum(enum, name=name, description=description)
-    definition: StrawberryEnumDefinition = shown.__strawberry_definition__  # type: ignore[attr-defined]  # set above
+    described: E = strawberry.enum(enum, name=name, description=description)
+    definition: StrawberryEnumDefinition = described.__strawberry_definition__  # type: ignore[attr-defined]  # set above
     for value in definition.values:
         value.description = values[value.name]
-    return shown
+    return described
 
 
 class DataSplit(StrEnum):

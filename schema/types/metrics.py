@@ -103,7 +103,7 @@ def series(scope: Scope) -> FromClause:
 
 def usual_series(arguments: Arguments) -> int:
     """How many series a job has, each counted as often as its points are as many as usual objects have values."""
-    keys = arguments.shape(lambda asked: USUAL_KEYS if asked is None else min(len(set(asked)), USUAL_KEYS), "keys")
+    keys = arguments.shape(lambda given: USUAL_KEYS if given is None else min(len(set(given)), USUAL_KEYS), "keys")
     points: int = arguments.shape(_points, "maxPoints")
     return int(keys) * max(points // POINTS_AS_ONE, 1)
 
@@ -116,9 +116,9 @@ def by_key(row: Row) -> list[ColumnElement[str]]:
 def _thinned(every: FromClause, most: int, name: str) -> FromClause:
     stretches = max((most - 2) // 2, 1)
     stretch = ((every.c.place - number(1)) * number(stretches)).op("/")(every.c.total)
-    within = [every.c.key, stretch]
-    low = func.row_number().over(partition_by=within, order_by=[every.c.value.asc().nulls_last(), every.c.step])
-    high = func.row_number().over(partition_by=within, order_by=[every.c.value.desc().nulls_last(), every.c.step])
+    partition = [every.c.key, stretch]
+    low = func.row_number().over(partition_by=partition, order_by=[every.c.value.asc().nulls_last(), every.c.step])
+    high = func.row_number().over(partition_by=partition, order_by=[every.c.value.desc().nulls_last(), every.c.step])
     ranked = select(every, low.label("low"), high.label("high")).subquery(f"{name}k")
     keep = or_(
         ranked.c.total <= number(most),
@@ -129,8 +129,8 @@ def _thinned(every: FromClause, most: int, name: str) -> FromClause:
     return select(ranked).where(keep).subquery(f"{name}t")
 
 
-def _points(asked: int | None) -> int:
-    most = DEFAULT_POINTS if asked is None else asked
+def _points(given: int | None) -> int:
+    most = DEFAULT_POINTS if given is None else given
     if most < FEWEST_POINTS:
         raise BadArgument(f"maxPoints must be at least {FEWEST_POINTS}")
     return min(most, MOST_POINTS)

@@ -44,16 +44,16 @@ def authority(listener: socket.socket) -> str:
 
 def _loopback(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise Cannot(f"TUNEGRAPH_HOST is {host!r}, which can't be resolved: {error}") from error
-    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
+    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in addresses):
         raise Cannot(
             f"TUNEGRAPH_HOST is {host!r}, which other machines could reach. No way to tell who asks is configured, "
             "so the server listens on loopback only (127.0.0.1, ::1, localhost)"
         )
     # a name may stand for both kinds of address, and 127.0.0.1 is what clients try
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = min(addresses, key=lambda entry: entry[0] != socket.AF_INET)
     return family, (str(address[0]), int(address[1]))
 
 

@@ -1,4 +1,4 @@
-"""How a command runs: its coroutine to the end, and what it could not do told in one line."""
+"""How a command runs: its coroutine to the end, and one line on standard error for what it could not do."""
 
 import asyncio
 import signal
@@ -24,7 +24,7 @@ def run(command: Coroutine[None, None, int]) -> int:
     """Run `command` on an event loop of its own; the exit status."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_until_told(command))
+            return runner.run(_until_signalled(command))
     except (Cannot, Refused, Unavailable, PostgresError) as error:
         complain(str(error))
         return CANNOT
@@ -32,7 +32,7 @@ def run(command: Coroutine[None, None, int]) -> int:
         return INTERRUPTED
 
 
-async def _until_told(command: Coroutine[None, None, int]) -> int:
+async def _until_signalled(command: Coroutine[None, None, int]) -> int:
     """The command; SIGTERM ends it as SIGINT does, with everything closed that it has opened."""
     task = asyncio.ensure_future(command)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -40,5 +40,5 @@ async def _until_told(command: Coroutine[None, None, int]) -> int:
 
 
 def complain(message: str) -> None:
-    """Tell the person at the terminal."""
+    """Write a line to standard error, with passwords masked."""
     sys.stderr.write(f"tunegraph: {logs.mask(message)}\n")

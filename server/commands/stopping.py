@@ -17,15 +17,15 @@ class Stop:
     def __init__(self) -> None:
         """Remember who starts the server."""
         self.server: uvicorn.Server | None = None
-        self._asked = False
+        self._requested = False
         self._starting = asyncio.current_task()
 
     def request(self) -> None:
-        """Stop. Asking again changes nothing: what closes is not disturbed."""
-        if not self._asked:
+        """Stop the server, or the task that starts it. A second request does nothing to a server that is closing."""
+        if not self._requested:
             # Whatever hangs, a thread at the very end too, the process ends: the next one goes on from what is stored.
             faulthandler.dump_traceback_later(DEADLINE_SECONDS, exit=True)
-        self._asked = True
+        self._requested = True
         if self.server is not None:
             self.server.should_exit = True
         elif self._starting is not None:

@@ -25,24 +25,24 @@ FROM_THE_ENVIRONMENT: Final[Mapping[str, Any]] = MappingProxyType({})
 class Workspace:
     """The workspace that the SDK finds in its environment (DATABRICKS_HOST, DATABRICKS_TOKEN, a profile, …).
 
-    `given` are arguments of the SDK's `Config` that go before those. In seconds, `answer_within` bounds one request
-    (from byte to byte), and `repeat_within` how long one that was throttled or lost is repeated; a pause that the other
-    side asks for is only made when it is shorter than `longest_pause`. What is imported, authenticated and sent is so
-    in threads, at most `CALLS_AT_ONCE`.
+    `given` are arguments of the SDK's `Config` that go before those. `request_seconds` bounds one request (from byte to
+    byte), and `repeat_seconds` how long one that was throttled or lost is repeated; a pause that the other side asks
+    for is only made when it is shorter than `longest_pause_seconds`. What is imported, authenticated and sent is so in
+    threads, at most `CALLS_AT_ONCE`.
     """
 
     def __init__(
         self,
         given: Mapping[str, Any] = FROM_THE_ENVIRONMENT,
         *,
-        answer_within: float = 10.0,
-        repeat_within: int = 20,
-        longest_pause: float = 5.0,
+        request_seconds: float = 10.0,
+        repeat_seconds: int = 20,
+        longest_pause_seconds: float = 5.0,
     ) -> None:
         self._given = given
-        self._answer_within = answer_within
-        self._repeat_within = repeat_within
-        self._longest_pause = longest_pause
+        self._request_seconds = request_seconds
+        self._repeat_seconds = repeat_seconds
+        self._longest_pause_seconds = longest_pause_seconds
         self._threads = Threads(CALLS_AT_ONCE)
         self._own_threads = Threads(OWN_AT_ONCE, NAME)
         self._opening = Lock()
@@ -65,10 +65,12 @@ class Workspace:
         """Call a function that asks no server, in a thread that no request takes."""
         return await self._own_threads.call(function, *arguments)
 
-    async def _call(self, function: "Callable[[WorkspaceClient], Result]", within: float, *, repeats: bool) -> Result:
+    async def _call(
+        self, function: "Callable[[WorkspaceClient], Result]", timeout_seconds: float, *, repeats: bool
+    ) -> Result:
         if repeats not in self._clients:
-            await self._threads.run(self._client, repeats, within=OPENING_SECONDS, name=NAME)
-        return await self._threads.run(self._run, function, repeats, within=within, name=NAME)
+            await self._threads.run(self._client, repeats, timeout_seconds=OPENING_SECONDS, name=NAME)
+        return await self._threads.run(self._run, function, repeats, timeout_seconds=timeout_seconds, name=NAME)
 
     def _run(self, function: "Callable[[WorkspaceClient], Result]", repeats: bool) -> Result:  # noqa: FBT001  (Threads passes by position)
         from server.databricks import responses
@@ -88,7 +90,7 @@ class Workspace:
                 with heavy_import():
                     from server.databricks import client, transport
                 limits = transport.Limits(
-                    self._answer_within, self._repeat_within, self._longest_pause if repeats else 0
+                    self._request_seconds, self._repeat_seconds, self._longest_pause_seconds if repeats else 0
                 )
                 self._clients[repeats] = client.connect(self._given, limits)
             return self._clients[repeats]

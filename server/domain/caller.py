@@ -1,4 +1,4 @@
-"""Who asks: decided once, at the door, and handed down to everything that answers."""
+"""Who makes a request: taken from it once, and handed to every service that it calls."""
 
 from dataclasses import dataclass
 

@@ -43,7 +43,7 @@ class PairDefect(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What people are told."""
+        """Why the messages can't be trained on, as a sentence for people."""
         return REASONS[self.code].format(turn=self.turn)
 
 

@@ -12,7 +12,7 @@ class Refused(Exception):
     code = "REFUSED"
 
     def __init__(self, message: str, path: Sequence[str] = ()) -> None:
-        """Keep what the client is told."""
+        """Keep the message and the path of the argument."""
         super().__init__(message)
         self.message = message
         self.path = tuple(path)
@@ -65,7 +65,7 @@ class NoEligiblePairs(Refused):
 
 
 class TrainerUnavailable(Refused):
-    """The trainer takes no more runs, from anybody; the message names the way on."""
+    """The trainer takes no new runs at all; the message says what to do instead."""
 
     code = "TRAINER_UNAVAILABLE"
 

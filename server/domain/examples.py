@@ -76,10 +76,10 @@ def export_line(messages: Sequence[Message], system_prompt: str | None) -> bytes
 
 def first_export_line(messages: Sequence[Message], system_prompt: str | None) -> bytes:
     """The line as it was written before `LINE_ENDS` were escaped: jobs of that time froze its digest."""
-    spoken = [{"role": message.role, "content": message.content} for message in messages]
+    exported = [{"role": message.role, "content": message.content} for message in messages]
     if system_prompt and [message.role for message in messages[:1]] != [Role.SYSTEM]:
-        spoken.insert(0, {"role": Role.SYSTEM, "content": system_prompt})
-    return json.dumps({"messages": spoken}, ensure_ascii=False, separators=(",", ":")).encode()
+        exported.insert(0, {"role": Role.SYSTEM, "content": system_prompt})
+    return json.dumps({"messages": exported}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def line_digest(line: bytes) -> str:

@@ -10,7 +10,7 @@ SELECTORS: Final = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 """Variation selectors, first and last: they choose how the character before them looks."""
 
 BLANK: Final = "\u2800"  # a Braille cell without a dot: a symbol by its category
-BEGINNING: Final = 32  # characters in which most texts show something
+BEGINNING_CHARACTERS: Final = 32  # in which most texts show something
 
 
 def without_invisible(text: str) -> str:
@@ -22,7 +22,9 @@ def without_invisible(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether a text shows nothing: white space, invisible and control characters, and marks without a letter."""
-    return all(map(_shows_nothing, text[:BEGINNING])) and all(map(_shows_nothing, set(text[BEGINNING:])))
+    return all(map(_shows_nothing, text[:BEGINNING_CHARACTERS])) and all(
+        map(_shows_nothing, set(text[BEGINNING_CHARACTERS:]))
+    )
 
 
 def _is_invisible(character: str) -> bool:

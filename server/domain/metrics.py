@@ -9,7 +9,7 @@ from datetime import datetime
 class MetricPoint:
     """The metrics of one step, by their names; one that is missing here was not measured there.
 
-    A trainer may tell a value that is not finite; what is stored and logged is finite.
+    A trainer may report a value that is not finite; what is stored and logged is finite.
     """
 
     step: int

@@ -27,10 +27,10 @@ class Origin:
         written = ORIGIN.fullmatch(text.lower())
         if written is None:
             raise ValueError(f"{text!r} is not scheme://host[:port]")
-        return cls.of(written["scheme"], written["authority"])
+        return cls.from_authority(written["scheme"], written["authority"])
 
     @classmethod
-    def of(cls, scheme: str, authority: str) -> Self:
+    def from_authority(cls, scheme: str, authority: str) -> Self:
         """The origin of a server that is reached under `authority`, the value of a Host header. Raises ValueError."""
         written = HOST.fullmatch(authority.lower())
         if written is None:

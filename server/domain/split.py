@@ -8,7 +8,7 @@ from itertools import islice
 
 MIN_RATIO = 0.1
 MAX_RATIO = 0.95
-INDEX = 8  # bytes
+INDEX_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def split(candidates: Sequence[Candidate], ratio: float, seed: int) -> Split:
     movable = [group for group in groups if all(member.may_validate for member in group)]
     total = len(candidates)
     _refuse_impossible(total, len(groups), len(movable))
-    wanted = min(max(total - int(total * ratio + 0.5), 1), total - 1)
-    chosen = _choose(movable, wanted, total - 1, seed)
+    target = min(max(total - int(total * ratio + 0.5), 1), total - 1)
+    chosen = _choose(movable, target, total - 1, seed)
     if not chosen:
         raise TooFew(
             f"the {total} eligible pairs can't be split without an empty side, because they hang together by canonical "
@@ -97,12 +97,12 @@ def grouped(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     return list(groups.values())
 
 
-def _choose(groups: Sequence[Sequence[Candidate]], wanted: int, most: int, seed: int) -> frozenset[str]:
-    """Ids of whole groups whose sizes add up as near to `wanted` as possible, between 1 and `most`."""
+def _choose(groups: Sequence[Sequence[Candidate]], target: int, most: int, seed: int) -> frozenset[str]:
+    """Ids of whole groups whose sizes add up as near to `target` as possible, between 1 and `most`."""
     by_size: dict[int, list[Sequence[Candidate]]] = defaultdict(list)
     for group in groups:
         by_size[len(group)].append(group)
-    counts = _counts_by_size({size: len(same_size) for size, same_size in by_size.items()}, wanted, most)
+    counts = _counts_by_size({size: len(same_size) for size, same_size in by_size.items()}, target, most)
     return frozenset(
         member.id
         for size, count in counts.items()
@@ -119,17 +119,17 @@ def _drawn(groups: Sequence[Sequence[Candidate]], seed: int) -> Iterator[Sequenc
     parts: list[list[bytes]] = [[] for _ in range(256)]
     for index, group in enumerate(groups):
         place = _draw(seed, min(member.id for member in group))
-        parts[place[0]].append(place + index.to_bytes(INDEX))
+        parts[place[0]].append(place + index.to_bytes(INDEX_BYTES))
     for part in parts:
         part.sort()
-        yield from (groups[int.from_bytes(place[-INDEX:])] for place in part)
+        yield from (groups[int.from_bytes(place[-INDEX_BYTES:])] for place in part)
 
 
 def _draw(seed: int, key: str) -> bytes:
     return hashlib.sha256(f"{seed}:{key}".encode()).digest()
 
 
-def _counts_by_size(available: Mapping[int, int], wanted: int, most: int) -> dict[int, int]:
+def _counts_by_size(available: Mapping[int, int], target: int, most: int) -> dict[int, int]:
     """How many groups of each size to take: a subset sum over size classes, with sums as bits of whole numbers.
 
     There are at most about sqrt(2n) different sizes, so 100,000 pairs need a few hundred numbers of 12 kB. Among equal
@@ -145,8 +145,8 @@ def _counts_by_size(available: Mapping[int, int], wanted: int, most: int) -> dic
             left -= step
             part *= 2
         reachable.append(sums)
-    total = _nearest(reachable[-1], wanted, most)
-    share = wanted / sum(size * count for size, count in available.items())
+    total = _nearest(reachable[-1], target, most)
+    share = target / sum(size * count for size, count in available.items())
     counts: dict[int, int] = {}
     for index in range(len(sizes) - 1, -1, -1):
         size = sizes[index]
@@ -160,10 +160,10 @@ def _counts_by_size(available: Mapping[int, int], wanted: int, most: int) -> dic
     return counts
 
 
-def _nearest(sums: int, wanted: int, most: int) -> int:
-    """The reachable sum in 1..most that is nearest to `wanted` (the smaller of two), or 0."""
-    for distance in range(max(wanted, most - wanted) + 1):
-        for candidate in (wanted - distance, wanted + distance):
+def _nearest(sums: int, target: int, most: int) -> int:
+    """The reachable sum in 1..most that is nearest to `target` (the smaller of two), or 0."""
+    for distance in range(max(target, most - target) + 1):
+        for candidate in (target - distance, target + distance):
             if 1 <= candidate <= most and sums >> candidate & 1:
                 return candidate
     return 0

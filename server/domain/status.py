@@ -60,7 +60,7 @@ class EventType(StrEnum):
 
 
 class RunState(StrEnum):
-    """A trainer's word about a run, in the port's vocabulary. UNKNOWN is a word that the adapter does not know."""
+    """The state of a run in the port's vocabulary. UNKNOWN: the trainer used a word that the adapter does not know."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"

@@ -25,7 +25,7 @@ VALIDATION_FILE = "validation.jsonl"
 
 PAIRS_AT_ONCE = 200  # pairs; one may be large
 DIGESTS_AT_ONCE = 1_000
-ABANDONED_AFTER = 3600.0  # seconds since the last write to a file that nobody finished
+ABANDONED_AFTER_SECONDS = 3600.0  # since the last write to a file that nobody finished
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 # An export reads and writes files in one transaction, which may take longer than those of writes. The last of the
@@ -194,7 +194,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for draft in folder.glob(".*.draft"):  # of a program that was killed
         with suppress(FileNotFoundError):
-            if time.time() - draft.stat().st_mtime > ABANDONED_AFTER:
+            if time.time() - draft.stat().st_mtime > ABANDONED_AFTER_SECONDS:
                 draft.unlink()
 
 

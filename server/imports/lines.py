@@ -145,8 +145,8 @@ def _list(value: object, path: Path) -> list[object]:
     return value
 
 
-def _wrong_kind(value: object, path: Path, wanted: str) -> InvalidInput:
-    return refused(path, f"must be {wanted}, not {KINDS.get(type(value), 'null')}")
+def _wrong_kind(value: object, path: Path, expected: str) -> InvalidInput:
+    return refused(path, f"must be {expected}, not {KINDS.get(type(value), 'null')}")
 
 
 def _messages(given: Mapping[str, object]) -> list[Message]:
@@ -194,11 +194,11 @@ def _uses(given: Mapping[str, object], key: str, path: Path, default: Collection
     return inputs.uses(words, path)
 
 
-def _known(word: str, words: type[StrEnum], what: str, path: Path) -> str:
+def _known(word: str, words: type[StrEnum], noun: str, path: Path) -> str:
     upper = word.upper()
     if upper not in words.__members__:
         known = ", ".join(words.__members__).lower()
-        raise refused(path, f"unknown {what} {word[:40]!a}; use one of {known}")
+        raise refused(path, f"unknown {noun} {word[:40]!a}; use one of {known}")
     return upper
 
 

@@ -28,7 +28,7 @@ class Target:
         inputs.filled(self.template, ("template",))
         inputs.filled(self.training_sheet, ("training_sheet",))
         inputs.prompt(self.system_prompt, ("system_prompt",))
-        inputs.optional(self.user_prompt, ("user_prompt",), inputs.MAX_PROMPT)
+        inputs.optional(self.user_prompt, ("user_prompt",), inputs.MAX_PROMPT_CHARACTERS)
 
     def prompts(self, latest: curation.Template | None) -> tuple[str | None, str]:
         """The prompts to use: those asked for, and for the rest those of a version that there is."""
@@ -74,14 +74,14 @@ def _compare(existing: curation.TrainingSheet, target: Target) -> None:
 
 
 async def _sheet(connection: AsyncConnection, name: str, file_name: str) -> str:
-    if found := await curation.find_sheet(connection, name):
-        return found
+    if sheet_id := await curation.find_sheet(connection, name):
+        return sheet_id
     values = {"id": ids.new(ids.Kind.SHEET), "name": name, "source": "EXTERNAL", "source_location": file_name}
     await curation.insert_sheet(connection, values)
-    found = await curation.find_sheet(connection, name)  # ours, or the one that was quicker
-    if found is None:
+    sheet_id = await curation.find_sheet(connection, name)  # ours, or the one that was quicker
+    if sheet_id is None:
         raise Conflict(f"the sheet {name!r} was removed by someone else meanwhile; try again")
-    return found
+    return sheet_id
 
 
 async def _template(connection: AsyncConnection, target: Target) -> str:

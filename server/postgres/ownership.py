@@ -23,9 +23,9 @@ async def database(
 ) -> AsyncIterator[str]:
     """The address (postgresql://user:password@127.0.0.1:port/tunegraph) of the database.
 
-    It is `url` as given, else that of the embedded Postgres of `data_dir`. Whoever starts that owns it and stops it
-    at the end; whoever finds it running joins it, and loses the connections when the owner goes first. A server
-    whose owner was killed is taken over by the next one that comes. `pg_bin` holds the programs to start it with.
+    It is `url` as given, else that of the embedded Postgres of `data_dir`. The process that starts that owns it and
+    stops it at the end; one that finds it running joins it, and loses its connections when the owner ends first. A
+    server whose owner was killed is taken over by the next process. `pg_bin` holds the programs to start it with.
     Without `durable` a crash of the machine may ruin the data, and everything is faster.
 
     Raises:
@@ -126,8 +126,8 @@ class _Owner:
             await asyncio.sleep(POLL_SECONDS)
         return False
 
-    def _failed(self, what: str) -> PostgresError:
-        return PostgresError(f"The Postgres of {self._data_dir} {what}:\n{self._cluster.log_tail()}")
+    def _failed(self, reason: str) -> PostgresError:
+        return PostgresError(f"The Postgres of {self._data_dir} {reason}:\n{self._cluster.log_tail()}")
 
     def close(self) -> None:
         """Stop the server and let the lock go, in this order; blocks."""

@@ -1,4 +1,4 @@
-"""Jobs that a person wants cancelled while they are with their trainer. What the trainer says is what stands."""
+"""Jobs that a person wants cancelled while they are with their trainer; they end as the trainer says."""
 
 from server.domain.errors import Refused, Unavailable
 from server.reconciler import observation

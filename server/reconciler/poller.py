@@ -39,7 +39,7 @@ class Worker(Protocol):
         ...
 
     async def idle_seconds(self) -> float:
-        """Until there may be more to do, if nobody tells earlier."""
+        """Seconds until there may be more to do, unless a notification comes first."""
         ...
 
     def notice(self) -> None:

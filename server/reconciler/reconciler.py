@@ -1,4 +1,4 @@
-"""What happens to claimed jobs: what comes next follows from the row alone, whoever worked on it before."""
+"""Work on claimed jobs. What comes next follows from the job's row alone, so any replica can go on with it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Reconciler:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._asked_for: set[asyncio.Task[None]] = set()
+        self._requested: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is started before it is needed."""
@@ -32,9 +32,9 @@ class Reconciler:
 
     async def __aexit__(self, *_exception: object) -> None:
         """End work that was asked for."""
-        for task in self._asked_for:
+        for task in self._requested:
             task.cancel()
-        await asyncio.gather(*self._asked_for, return_exceptions=True)
+        await asyncio.gather(*self._requested, return_exceptions=True)
 
     @property
     def trainers(self) -> Mapping[TrainerKind, Trainer]:
@@ -42,14 +42,17 @@ class Reconciler:
         return self.runtime.trainers
 
     async def work_now(self, job_id: str) -> asyncio.Task[None] | None:
-        """Claim a job now and work on it, whoever goes on waiting; None while another holds it or it has ended."""
+        """Claim a job now and start a task that works on it; it goes on when the caller stops waiting.
+
+        None while another replica holds the job, or when it has ended. Raises what the database raises.
+        """
         async with self.runtime.engine.begin() as connection:
             claim = await claims.claim_one(connection, job_id, self.runtime.limits.lease)
         if claim is None:
             return None
         task = asyncio.create_task(self.work(claim), name=f"work on {job_id}, as asked")
-        self._asked_for.add(task)
-        task.add_done_callback(self._asked_for.discard)
+        self._requested.add(task)
+        task.add_done_callback(self._requested.discard)
         return task
 
     async def work(self, claim: Claim) -> None:

@@ -11,7 +11,7 @@ from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.trainers.trainer import Observation, Registering, TrainerJobId
 
-MAX_REASON = 2_000
+MAX_REASON_CHARACTERS = 2_000
 DELAYED = "REGISTRATION_DELAYED"
 
 
@@ -74,13 +74,13 @@ async def _registered(runtime: Runtime, trainer: Registering, claim: Claim) -> s
 
 def _delayed(runtime: Runtime, claim: Claim, error: Unavailable | Refused) -> Outcome:
     left = runtime.limits.registering - (claim.trained_age or 0.0)
-    asked = error.retry_after if isinstance(error, Unavailable) else None
-    reason = str(error)[:MAX_REASON]
+    retry_after = error.retry_after if isinstance(error, Unavailable) else None
+    reason = str(error)[:MAX_REASON_CHARACTERS]
     message = f"The model could not be registered yet, and it is tried again: {reason}"
     entry = Entry(EventType.ERROR, message, {"code": DELAYED, "reason": reason})
     return Outcome(
         [Change(entry, once={"code": DELAYED})],
-        due_seconds=min(runtime.limits.retry_after(claim.failures + 1, asked), left),
+        due_seconds=min(runtime.limits.retry_after(claim.failures + 1, retry_after), left),
         failed=True,
     )
 
@@ -99,9 +99,9 @@ def _succeeded(claim: Claim, version: str | None, error: Unavailable | Refused |
 
 
 def _given_up(claim: Claim, error: Unavailable | Refused) -> Entry:
-    reason = str(error)[:MAX_REASON]
+    reason = str(error)[:MAX_REASON_CHARACTERS]
     if claim.register_to_uc:
-        code, what = "REGISTRATION_GIVEN_UP", "Registering the model was given up"
+        code, summary = "REGISTRATION_GIVEN_UP", "Registering the model was given up"
     else:
-        code, what = "MODEL_NOT_LOGGED", "The model could not be logged"
-    return Entry(EventType.ERROR, f"{what}: {reason}", {"code": code, "reason": reason})
+        code, summary = "MODEL_NOT_LOGGED", "The model could not be logged"
+    return Entry(EventType.ERROR, f"{summary}: {reason}", {"code": code, "reason": reason})

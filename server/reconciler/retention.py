@@ -93,7 +93,7 @@ class Retention:
 
     async def _clear(self, folder: JobFolders) -> int:
         removed = 0
-        job_ids = await self._threads.run(_job_ids, folder.path, within=LISTING_SECONDS, name="retention")
+        job_ids = await self._threads.run(_job_ids, folder.path, timeout_seconds=LISTING_SECONDS, name="retention")
         for first in range(0, len(job_ids), FOLDERS_PER_QUERY):
             portion = job_ids[first : first + FOLDERS_PER_QUERY]
             async with self._engine.connect() as connection:
@@ -104,7 +104,7 @@ class Retention:
 
     async def _remove(self, folder: JobFolders, path: Path) -> bool:
         try:
-            return await self._threads.run(folder.remove, path, within=REMOVING_SECONDS, name="retention")
+            return await self._threads.run(folder.remove, path, timeout_seconds=REMOVING_SECONDS, name="retention")
         except (OSError, Unavailable) as error:
             log.warning("a folder could not be deleted", folder=path.name, of=folder.name, error=brief(error))
             return False
@@ -131,6 +131,6 @@ def remove_folder(folder: Path) -> bool:
 def _job_ids(path: Path) -> list[str]:
     """The names of the folders in a folder, but not of hidden ones."""
     try:
-        return sorted(one.name for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
+        return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except FileNotFoundError:
         return []

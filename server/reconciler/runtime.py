@@ -1,4 +1,4 @@
-"""What the work on jobs stands on."""
+"""What the work on jobs needs: the database, trainers, the mirror, limits and threads."""
 
 import asyncio
 from collections.abc import Mapping

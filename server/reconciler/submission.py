@@ -12,7 +12,7 @@ from server.storage.claims import Claim
 from server.storage.events import Entry
 from server.trainers.trainer import Trainer, TrainerJobId, TrainingRequest
 
-MAX_REASON = 4_000
+MAX_REASON_CHARACTERS = 4_000
 EXPORT_FAILED = "EXPORT_FAILED"
 
 
@@ -67,19 +67,19 @@ async def _start(runtime: Runtime, trainer: Trainer, claim: Claim) -> TrainerJob
     async with runtime.engine.begin() as connection:
         if await holding.hold(connection, claim) is None:
             return None
-        asked = await jobs.submission(connection, claim.job_id)
+        job = await jobs.submission(connection, claim.job_id)
         if not await jobs.begin_submission(connection, claim.job_id, dataset.digest):
             return None
     request = TrainingRequest(
         job_id=claim.job_id,
-        model_name=asked.model_name,
-        base_model=asked.base_model,
-        config=asked.config,
-        seed=asked.seed,
+        model_name=job.model_name,
+        base_model=job.base_model,
+        config=job.config,
+        seed=job.seed,
         train_file=dataset.train_file,
         validation_file=dataset.validation_file,
         dataset_digest=dataset.digest,
-        register_as=asked.register_as,
+        register_as=job.register_as,
     )
     return await call_with_timeout(
         trainer.submit(request), name=trainer_name(trainer.kind), timeout_seconds=runtime.limits.submitting
@@ -93,6 +93,6 @@ def _cancelled_before(claim: Claim) -> Outcome:
 
 def _never(code: str, reason: str) -> Outcome:
     """End a job that can't be submitted, now or later."""
-    columns = {"error_code": code, "error_message": clean(reason, MAX_REASON)}
+    columns = {"error_code": code, "error_message": clean(reason, MAX_REASON_CHARACTERS)}
     entry = Entry(EventType.STATUS_CHANGE, f"The job can't be submitted: {columns['error_message']}", columns)
     return ended(JobStatus.FAILED, entry, columns)

@@ -32,7 +32,10 @@ class Limits:
     out_of_sight: float = 30.0
     draw: random.Random = field(default_factory=random.Random)
 
-    def retry_after(self, failures: int, asked: float | None = None) -> float:
-        """Seconds until the next attempt after `failures` in a row; never earlier than the other side `asked`."""
+    def retry_after(self, failures: int, requested_seconds: float | None = None) -> float:
+        """Seconds until the next attempt after `failures` in a row; at least `requested_seconds`.
+
+        Those are what the other side asked for; of them at most `longest_wait` counts.
+        """
         delay = backoff.delay(failures, first=self.first_retry, longest=self.longest_retry, draw=self.draw)
-        return delay if asked is None else max(delay, min(asked, self.longest_wait))
+        return delay if requested_seconds is None else max(delay, min(requested_seconds, self.longest_wait))

@@ -20,12 +20,12 @@ OPENING_SECONDS: Final = 45.0  # importing MLflow and creating its tables take t
 
 
 class Client:
-    """The client that `opening` makes, once. In seconds, `answer_within` bounds a call that asks for nothing else."""
+    """The client that `opening` makes, once. `request_seconds` bounds a call that names no timeout of its own."""
 
-    def __init__(self, opening: "Callable[[], MlflowClient]", threads: Threads, answer_within: float) -> None:
+    def __init__(self, opening: "Callable[[], MlflowClient]", threads: Threads, request_seconds: float) -> None:
         self._opening = opening
         self._threads = threads
-        self._answer_within = answer_within
+        self._request_seconds = request_seconds
         self._lock = Lock()
         self._opened: MlflowClient | None = None
 
@@ -33,18 +33,21 @@ class Client:
         self,
         action: "Callable[[MlflowClient, *Arguments], Result]",
         *arguments: *Arguments,
-        within: float | None = None,
+        timeout_seconds: float | None = None,
         hidden: AbstractSet[str] = frozenset(),
     ) -> Result:
         """The result of `action`, which is called with the client in a thread.
 
-        Raises `Unavailable` for every failure, also after `within` seconds; what is `hidden` is not in its text.
+        Raises `Unavailable` for every failure, also when the time runs out; what is `hidden` is not in its text.
+        `timeout_seconds` is by default the client's `request_seconds`.
         """
         try:
             client = self._opened
             if client is None:
-                client = await self._threads.run(self._client, within=OPENING_SECONDS, name=NAME)
-            return await self._threads.run(action, client, *arguments, within=within or self._answer_within, name=NAME)
+                client = await self._threads.run(self._client, timeout_seconds=OPENING_SECONDS, name=NAME)
+            return await self._threads.run(
+                action, client, *arguments, timeout_seconds=timeout_seconds or self._request_seconds, name=NAME
+            )
         except Unavailable:
             raise
         except Exception as error:  # MLflow lets errors of requests, SQLAlchemy and the file system through

@@ -42,9 +42,10 @@ class DatabricksRegistry:
     """The registry in `workspace`, whose runs are in one experiment in `folder`; `alias` is given to new versions.
 
     The workspace has to be the one that Databricks' SDK finds in its environment, for that is where MLflow's own client
-    goes. All but the models is kept through the SDK, which is quicker and can be told not to repeat a request. In
-    seconds, `model_within` bounds the copying of a model, and `ready_within` the wait until a version can be loaded. A
-    version that has waited for its files for longer than `model_within` is made anew.
+    goes. All but the models is kept through the SDK, which is quicker and can be told not to repeat a request.
+
+    `model_seconds` bounds the copying of a model, and `ready_seconds` the wait until a version can be loaded. A version
+    that has waited for its files for longer than `model_seconds` is made anew.
     """
 
     def __init__(
@@ -53,15 +54,15 @@ class DatabricksRegistry:
         folder: str,
         alias: str,
         *,
-        model_within: float = models.LOGGING_A_MODEL_SECONDS,
-        ready_within: float = 60.0,
+        model_seconds: float = models.LOGGING_A_MODEL_SECONDS,
+        ready_seconds: float = 60.0,
     ) -> None:
         self._workspace = workspace
         self._folder = folder.rstrip("/")
         self._alias = alias
-        self._model_within = model_within
-        self._models = Client(_open, Threads(MODELS_AT_ONCE), model_within)
-        self._ready_within = ready_within
+        self._model_seconds = model_seconds
+        self._models = Client(_open, Threads(MODELS_AT_ONCE), model_seconds)
+        self._ready_seconds = ready_seconds
         self._finding_or_making = Lock()
         self._registering = Lock()
         self._histories = Histories()
@@ -87,7 +88,9 @@ class DatabricksRegistry:
         """Find the version made from this run, or make it; wait until it is ready, and give it the alias."""
         hidden = await self._ask(lambda client: client.secrets)
         version = await self._models.call(self._find_or_make, run_id, name, job_id, hidden=hidden)
-        await models.until_ready(name, version, lambda number: self._version(name, number), within=self._ready_within)
+        await models.until_ready(
+            name, version, lambda number: self._version(name, number), timeout_seconds=self._ready_seconds
+        )
         number = int(version.number)
         await self._ask(lambda client: client.registered_models.set_alias(name, self._alias, number))
         return version.number
@@ -99,18 +102,20 @@ class DatabricksRegistry:
         self._histories.forget(run_id)
 
     async def _ask(
-        self, function: "Callable[[WorkspaceClient], Result]", *, once: bool = False, within: float = 30.0
+        self, function: "Callable[[WorkspaceClient], Result]", *, once: bool = False, timeout_seconds: float = 30.0
     ) -> Result:
         try:
             if once:
-                return await self._workspace.call_once(function, within=within)
-            return await self._workspace.call(function, within=within)
+                return await self._workspace.call_once(function, within=timeout_seconds)
+            return await self._workspace.call(function, within=timeout_seconds)
         except ApiError as error:
             raise Unavailable(f"Databricks: {error}") from error
 
     async def _log(self, run_id: str, values: Sequence[description.MetricValue]) -> None:
         await self._ask(
-            lambda client: self._histories.log(client, run_id, values), once=True, within=LOGGING_POINTS_SECONDS
+            lambda client: self._histories.log(client, run_id, values),
+            once=True,
+            timeout_seconds=LOGGING_POINTS_SECONDS,
         )
 
     async def _version(self, name: str, number: str) -> Version:
@@ -140,7 +145,7 @@ class DatabricksRegistry:
 
     def _find_or_make(self, client: "MlflowClient", run_id: str, name: str, job_id: str) -> Version:
         with self._registering:
-            return unity_catalog.find_or_make(client, run_id, name, job_id, self._model_within)
+            return unity_catalog.find_or_make(client, run_id, name, job_id, self._model_seconds)
 
 
 def _open() -> "MlflowClient":

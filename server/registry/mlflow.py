@@ -56,7 +56,7 @@ class MlflowRegistry:
     """The registry at an MLflow tracking address, which also keeps the registered models.
 
     `artifact_root` is where the files of runs go when the address is a database; a tracking server has its own place.
-    In seconds, `answer_within` bounds one request, and `ready_within` the wait until a new version can be loaded.
+    In seconds, `request_seconds` bounds one request, and `ready_seconds` the wait until a new version can be loaded.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class MlflowRegistry:
         artifact_root: Path,
         threads: Threads,
         *,
-        answer_within: float = 15.0,
-        ready_within: float = 60.0,
+        request_seconds: float = 15.0,
+        ready_seconds: float = 60.0,
     ) -> None:
         self._tracking_uri = tracking_uri
         self._artifact_root = artifact_root
-        self._client = Client(self._open, threads, answer_within)
-        self._ready_within = ready_within
+        self._client = Client(self._open, threads, request_seconds)
+        self._ready_seconds = ready_seconds
         self._finding_or_making = Lock()
 
     async def start_run(self, run: RunFacts) -> str:
@@ -86,13 +86,13 @@ class MlflowRegistry:
 
     async def log_model(self, run_id: str, artifact: Path) -> None:
         """Copy the folder to the run's artifacts, unless it is there with the same digest."""
-        await self._client.call(models.log, run_id, artifact, within=models.LOGGING_A_MODEL_SECONDS)
+        await self._client.call(models.log, run_id, artifact, timeout_seconds=models.LOGGING_A_MODEL_SECONDS)
 
     async def register(self, run_id: str, name: str, job_id: str) -> str:
         """Find the version made from this run, or make it; then wait until it is ready."""
         version = await self._client.call(self._register, run_id, name, job_id)
         await models.until_ready(
-            name, version, lambda number: self._client.call(_version, name, number), within=self._ready_within
+            name, version, lambda number: self._client.call(_version, name, number), timeout_seconds=self._ready_seconds
         )
         return version.number
 

@@ -74,14 +74,14 @@ def make_version(
 
 
 async def until_ready(
-    name: str, version: Version, refresh: Callable[[str], Awaitable[Version]], *, within: float
+    name: str, version: Version, refresh: Callable[[str], Awaitable[Version]], *, timeout_seconds: float
 ) -> None:
     """Poll a pending version until it is ready; `refresh` reads it anew by its number.
 
-    Raises `Unavailable` when it failed, or is still pending after `within` seconds.
+    Raises `Unavailable` when it failed, or is still pending after `timeout_seconds` seconds.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
+    deadline = loop.time() + timeout_seconds
     while version.status == PENDING:
         if loop.time() > deadline:
             raise Unavailable(f"MLflow: version {version.number} of {name} is still being registered")

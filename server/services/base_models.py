@@ -10,8 +10,8 @@ from server.domain.status import TrainerKind
 from server.reconciler.calls import call_with_timeout
 from server.trainers.trainer import BaseModel, Trainer
 
-FRESH_SECONDS = 300.0  # for which an answer is good
-PATIENCE_SECONDS = 5.0  # that a list waits for a trainer
+FRESH_SECONDS = 300.0  # for which a trainer's list is kept
+TIMEOUT_SECONDS = 5.0  # that a list waits for a trainer
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -26,17 +26,17 @@ class BaseModels:
     async def list(self, kind: TrainerKind | None = None) -> Sequence[BaseModel]:
         """The base models of one trainer or of all, each trainer's in its own order."""
         kinds = [one for one in self._trainers if kind in {None, one}]
-        found = await asyncio.gather(*(self._of(one) for one in kinds))
-        return [model for models in found for model in models]
+        lists = await asyncio.gather(*(self._models(one) for one in kinds))
+        return [model for models in lists for model in models]
 
-    async def _of(self, kind: TrainerKind) -> Sequence[BaseModel]:
+    async def _models(self, kind: TrainerKind) -> Sequence[BaseModel]:
         now = asyncio.get_running_loop().time()
         at, models = self._known.get(kind, (None, ()))
         if at is not None and now - at < FRESH_SECONDS:
             return models
         try:
             models = await call_with_timeout(
-                self._trainers[kind].base_models(), name=f"the trainer {kind}", timeout_seconds=PATIENCE_SECONDS
+                self._trainers[kind].base_models(), name=f"the trainer {kind}", timeout_seconds=TIMEOUT_SECONDS
             )
         except Unavailable as error:
             log.warning("base models could not be listed", trainer=kind, reason=str(error))

@@ -27,7 +27,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class NewPair:
-    """A pair to add. `canonical_label_id` may be any version of a label: the pair stands under the current one."""
+    """A pair to add. `canonical_label_id` may be any version of a label: the current one is stored."""
 
     messages: Sequence[Message]
     item_ref: str | None = None
@@ -49,7 +49,7 @@ class Curation:
         inputs.filled(name, ("input", "name"))
         if source not in SHEET_SOURCES:
             raise inputs.refused(("input", "source"), f"unknown source; use one of {', '.join(SHEET_SOURCES)}")
-        inputs.optional(source_location, ("input", "sourceLocation"), inputs.MAX_LOCATION)
+        inputs.optional(source_location, ("input", "sourceLocation"), inputs.MAX_LOCATION_CHARACTERS)
         sheet_id = ids.new(ids.Kind.SHEET)
         values = {"id": sheet_id, "name": name, "source": str(source), "source_location": source_location}
         async with self.engine.begin() as connection:
@@ -65,7 +65,7 @@ class Curation:
         """
         inputs.filled(name, ("input", "name"))
         system_prompt = inputs.prompt(system_prompt, ("input", "systemPrompt"))
-        inputs.filled(user_prompt, ("input", "userPrompt"), inputs.MAX_PROMPT)
+        inputs.filled(user_prompt, ("input", "userPrompt"), inputs.MAX_PROMPT_CHARACTERS)
         template_id = ids.new(ids.Kind.TEMPLATE)
         values = {"id": template_id, "system_prompt": system_prompt, "user_prompt": user_prompt}
         async with self.engine.begin() as connection:
@@ -136,11 +136,11 @@ class Curation:
         """
         inputs.count(pairs, ("input", "pairs"), MAX_PAIRS)
         async with self.engine.begin() as connection:
-            found = _may_exist(training_sheet_id) and await storage.training_sheet(connection, training_sheet_id)
-            if not found:
+            sheet = _may_exist(training_sheet_id) and await storage.training_sheet(connection, training_sheet_id)
+            if not sheet:
                 raise _unknown("training sheet", training_sheet_id, ("input", "trainingSheetId"))
-            labels = await _current_labels(connection, found.sheet_id, pairs)
-            rows = await self.threads.call(_rows, pairs, found, labels, Review(caller.name, found.now))
+            labels = await _current_labels(connection, sheet.sheet_id, pairs)
+            rows = await self.threads.call(_rows, pairs, sheet, labels, Review(caller.name, sheet.now))
             await storage.insert_pairs(connection, rows)
         log.info("pairs added", training_sheet=training_sheet_id, pairs=len(rows), by=caller.name)
         return [str(row["id"]) for row in rows]
@@ -181,7 +181,7 @@ class Curation:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Who stands behind a status, and since when."""
+    """Who reviewed a pair, and when: at the time of the transaction."""
 
     by: str
     at: datetime
@@ -192,8 +192,8 @@ def _may_exist(given_id: str) -> bool:
     return examples.unstorable_text(given_id) is None
 
 
-def _unknown(what: str, given_id: str, path: tuple[str, ...]) -> NotFound:
-    return NotFound(f"no {what} has the id {given_id[:60]!a}", path)
+def _unknown(noun: str, given_id: str, path: tuple[str, ...]) -> NotFound:
+    return NotFound(f"no {noun} has the id {given_id[:60]!a}", path)
 
 
 async def _current_labels(connection: AsyncConnection, sheet_id: str, pairs: Sequence[NewPair]) -> dict[str, str]:

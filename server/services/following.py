@@ -15,23 +15,23 @@ from server.storage.sessions import Sessions
 
 LOOK_EVERY_SECONDS: Final = 5.0  # a notification may be lost, a look at the table is not
 LOOK_BACK: Final = timedelta(seconds=15)  # a change is seen when its transaction ends, some time after it was dated
-PAGE: Final = 1_000
-REMEMBERED: Final = 10_000
+CHANGES_PER_PAGE: Final = 1_000
+REMEMBERED_CHANGES: Final = 10_000
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Follower(Protocol):
-    """Who is told of changes, in the event loop; it must return at once."""
+    """Who is told of changes: called in the event loop, and must not block."""
 
     def notice(self, job_id: str, at: datetime | None = None) -> None:
         """A job may have changed; `at` is when it did last, where that is known."""
 
 
 class Following:
-    """Watches the bus as long as anybody follows, and looks at the table every `LOOK_EVERY_SECONDS`.
+    """Watches the bus as long as anybody follows, and reads the table every `LOOK_EVERY_SECONDS`.
 
-    A look is one statement for all followed jobs together, however many followers they have, and one for those who
+    Reading is one statement for all followed jobs together, however many followers they have, and one for those who
     follow all jobs.
     """
 
@@ -39,8 +39,8 @@ class Following:
         self.reads = reads
         self.bus = bus
         self._by_job: dict[str, set[Follower]] = {}
-        self._of_all: set[Follower] = set()
-        self._seen: OrderedDict[str, datetime] = OrderedDict()
+        self._followers_of_all: set[Follower] = set()
+        self._known_changes: OrderedDict[str, datetime] = OrderedDict()
         self._latest: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -59,7 +59,7 @@ class Following:
 
     def follow_all(self, follower: Follower) -> None:
         """Tell a follower of each change of any job from now on."""
-        self._of_all.add(follower)
+        self._followers_of_all.add(follower)
         self._begin()
 
     async def latest(self) -> datetime:
@@ -76,18 +76,18 @@ class Following:
 
     def unfollow_all(self, follower: Follower) -> None:
         """Tell it no more."""
-        self._of_all.discard(follower)
-        if not self._of_all:
+        self._followers_of_all.discard(follower)
+        if not self._followers_of_all:
             self._latest = None
-            self._seen.clear()
+            self._known_changes.clear()
         self._end_when_alone()
 
     def see(self, job_id: str, at: datetime) -> None:
         """Note a change that those who follow all jobs know of."""
-        self._seen[job_id] = at
-        self._seen.move_to_end(job_id)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        self._known_changes[job_id] = at
+        self._known_changes.move_to_end(job_id)
+        if len(self._known_changes) > REMEMBERED_CHANGES:
+            self._known_changes.popitem(last=False)
         if self._latest is not None and at > self._latest:
             self._latest = at
 
@@ -96,7 +96,7 @@ class Following:
             self._task = asyncio.create_task(self._watch(), name="following")
 
     def _end_when_alone(self) -> None:
-        if self._task is not None and not self._by_job and not self._of_all:
+        if self._task is not None and not self._by_job and not self._followers_of_all:
             self._task.cancel()
             self._task = None
 
@@ -107,33 +107,33 @@ class Following:
             while True:
                 changed = await watch.wait(max(due - loop.time(), 0))
                 for job_id in changed.job_ids:
-                    self._tell(job_id, None, (*self._by_job.get(job_id, ()), *self._of_all))
+                    self._notify(job_id, None, (*self._by_job.get(job_id, ()), *self._followers_of_all))
                 if changed.everything:
-                    await self._look()
+                    await self._read_changes()
                     due = loop.time() + LOOK_EVERY_SECONDS
 
-    def _tell(self, job_id: str, at: datetime | None, followers: Iterable[Follower]) -> None:
+    def _notify(self, job_id: str, at: datetime | None, followers: Iterable[Follower]) -> None:
         for follower in followers:
             follower.notice(job_id, at)
 
-    async def _look(self) -> None:
+    async def _read_changes(self) -> None:
         try:
             if self._by_job:
                 for change in await changes.of_jobs(self.reads, self._by_job):
-                    self._tell(change.job_id, change.at, tuple(self._by_job.get(change.job_id, ())))
+                    self._notify(change.job_id, change.at, tuple(self._by_job.get(change.job_id, ())))
             if self._latest is not None:
                 for change in await self._pages(self._latest - LOOK_BACK):
-                    if self._seen.get(change.job_id) != change.at:
+                    if self._known_changes.get(change.job_id) != change.at:
                         self.see(change.job_id, change.at)
-                        self._tell(change.job_id, change.at, tuple(self._of_all))
+                        self._notify(change.job_id, change.at, tuple(self._followers_of_all))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("followed jobs could not be looked at", error=str(error) or type(error).__name__)
 
     async def _pages(self, since: datetime) -> list[changes.Change]:
-        found, place = [], changes.Change("", since)
-        while page := await changes.behind(self.reads, place.at, place.job_id, PAGE):
-            found += page
+        rows, place = [], changes.Change("", since)
+        while page := await changes.behind(self.reads, place.at, place.job_id, CHANGES_PER_PAGE):
+            rows += page
             place = page[-1]
-            if len(page) < PAGE:
+            if len(page) < CHANGES_PER_PAGE:
                 break
-        return found
+        return rows

@@ -9,9 +9,9 @@ from server.domain.errors import InvalidInput
 from server.domain.examples import Message
 from server.domain.gates import DataUse
 
-MAX_NAME = 255
-MAX_LOCATION = 2_000
-MAX_PROMPT = 100_000
+MAX_NAME_CHARACTERS = 255
+MAX_LOCATION_CHARACTERS = 2_000
+MAX_PROMPT_CHARACTERS = 100_000
 MAX_LABEL_BYTES = 64 * 1024
 MAX_LABEL_DEPTH = 64
 USES = frozenset(DataUse)
@@ -27,8 +27,8 @@ def refused(path: Path, reason: str) -> InvalidInput:
     return InvalidInput(f"{place}: {reason}" if place else reason, path)
 
 
-def text(value: str, path: Path, most: int = MAX_NAME) -> str:
-    """A text of at most `most` characters that Postgres can hold."""
+def text(value: str, path: Path, most: int = MAX_NAME_CHARACTERS) -> str:
+    """A text of at most `most` characters that Postgres can hold. Raises `InvalidInput` for any other."""
     if len(value) > most:
         raise refused(path, f"has {len(value):,} characters; at most {most:,} are allowed")
     if reason := examples.unstorable_text(value):
@@ -36,32 +36,32 @@ def text(value: str, path: Path, most: int = MAX_NAME) -> str:
     return value
 
 
-def filled(value: str, path: Path, most: int = MAX_NAME) -> str:
-    """A text that is more than white space."""
+def filled(value: str, path: Path, most: int = MAX_NAME_CHARACTERS) -> str:
+    """A `text` that is more than white space. Raises `InvalidInput`."""
     if not value.strip():
         raise refused(path, "must not be blank")
     return text(value, path, most)
 
 
-def optional(value: str | None, path: Path, most: int = MAX_NAME) -> str | None:
-    """A text that may be left out, but is not blank when given."""
+def optional(value: str | None, path: Path, most: int = MAX_NAME_CHARACTERS) -> str | None:
+    """A text that may be left out, but is not blank when given. Raises `InvalidInput`."""
     return None if value is None else filled(value, path, most)
 
 
 def prompt(value: str | None, path: Path) -> str | None:
-    """A system prompt; a blank one is none."""
-    return None if value is None or not value.strip() else text(value, path, MAX_PROMPT)
+    """A system prompt of at most `MAX_PROMPT_CHARACTERS`; None for a blank one. Raises `InvalidInput`."""
+    return None if value is None or not value.strip() else text(value, path, MAX_PROMPT_CHARACTERS)
 
 
 def messages(value: Sequence[Message], path: Path) -> None:
-    """Refuse messages that can't be stored; whether they can be trained on is another question."""
+    """Raise `InvalidInput` for messages that can't be stored; whether they can be trained on is not checked here."""
     if problem := examples.unstorable(value):
         where, reason = problem
         raise refused((*path, *where), reason)
 
 
 def uses(values: Iterable[str], path: Path) -> list[str]:
-    """Data uses, each once and always in the same order, so that equal ones are stored alike."""
+    """Data uses, each once and in the order of `DataUse`. Raises `InvalidInput` for an unknown one."""
     given = list(values)
     for index, value in enumerate(given):
         if value not in USES:
@@ -70,7 +70,7 @@ def uses(values: Iterable[str], path: Path) -> list[str]:
 
 
 def count(values: Collection[object], path: Path, most: int) -> None:
-    """Refuse a list that is empty or has more than `most` entries."""
+    """Raise `InvalidInput` for a list that is empty or has more than `most` entries."""
     if not values:
         raise refused(path, "needs at least one entry")
     if len(values) > most:
@@ -78,7 +78,10 @@ def count(values: Collection[object], path: Path, most: int) -> None:
 
 
 def label_data(value: object, path: Path) -> str:
-    """The JSON text of a label's data: any JSON but null that Postgres can hold, of at most 64 KiB."""
+    """The JSON text of a label's data: any JSON but null that Postgres can hold, of at most 64 KiB.
+
+    Raises `InvalidInput` for any other.
+    """
     if value is None:
         raise refused(path, "must not be null")
     level: list[object] = [value]

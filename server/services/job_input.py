@@ -12,14 +12,14 @@ from server.domain.status import TrainerKind
 from server.services import eligibility, inputs
 from server.trainers.trainer import Trainer
 
-MAX_CLIENT_MUTATION_ID = 255
+MAX_CLIENT_MUTATION_ID_CHARACTERS = 255
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 UC_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """A job as it is asked for; `trainer` None is the server's own choice, `training_config` any JSON object."""
+    """A job as it is asked for; without a `trainer` the server's default one, `training_config` is any JSON object."""
 
     training_sheet_id: str
     model_name: str
@@ -39,63 +39,63 @@ class CreateJob:
         return f"{self.uc_catalog}.{self.uc_schema}.{self.model_name}" if self.register_to_uc else None
 
 
-def check(asked: CreateJob) -> None:
+def check(request: CreateJob) -> None:
     """Raise `InvalidInput` for what no trainer could take or Postgres can't hold."""
-    if asked.client_mutation_id is not None:
-        inputs.filled(asked.client_mutation_id, ("input", "clientMutationId"), MAX_CLIENT_MUTATION_ID)
-    if not isinstance(asked.training_config, dict):
+    if request.client_mutation_id is not None:
+        inputs.filled(request.client_mutation_id, ("input", "clientMutationId"), MAX_CLIENT_MUTATION_ID_CHARACTERS)
+    if not isinstance(request.training_config, dict):
         raise inputs.refused(("input", "trainingConfig"), "must be an object")
-    inputs.label_data(asked.training_config, ("input", "trainingConfig"))
-    inputs.filled(asked.base_model, ("input", "baseModel"))
-    eligibility.check_ratio(asked.train_val_split, ("input", "trainValSplit"))
-    eligibility.check_seed(asked.split_seed, ("input", "splitSeed"))
-    _check_names(asked)
+    inputs.label_data(request.training_config, ("input", "trainingConfig"))
+    inputs.filled(request.base_model, ("input", "baseModel"))
+    eligibility.check_ratio(request.train_val_split, ("input", "trainValSplit"))
+    eligibility.check_seed(request.split_seed, ("input", "splitSeed"))
+    _check_names(request)
 
 
-def _check_names(asked: CreateJob) -> None:
+def _check_names(request: CreateJob) -> None:
     path = ("input", "modelName")
-    inputs.filled(asked.model_name, path)
-    if not NAME.fullmatch(asked.model_name):
+    inputs.filled(request.model_name, path)
+    if not NAME.fullmatch(request.model_name):
         raise inputs.refused(path, "may have letters, digits, '-', '_' and '.', and begins with none of '-' and '.'")
-    if asked.register_to_uc and not UC_NAME.fullmatch(asked.model_name):
+    if request.register_to_uc and not UC_NAME.fullmatch(request.model_name):
         raise inputs.refused(path, "may have no '.' when the model is registered as catalog.schema.model")
-    for name, value in (("ucCatalog", asked.uc_catalog), ("ucSchema", asked.uc_schema)):
+    for name, value in (("ucCatalog", request.uc_catalog), ("ucSchema", request.uc_schema)):
         path = ("input", name)
-        if value is None and asked.register_to_uc:
+        if value is None and request.register_to_uc:
             raise inputs.refused(path, "is needed to register the model")
         if value is not None and not UC_NAME.fullmatch(inputs.filled(value, path)):
             raise inputs.refused(path, "may have letters, digits, '-' and '_', and does not begin with '-'")
 
 
-def check_trainer(asked: CreateJob, trainers: Mapping[TrainerKind, Trainer], kind: TrainerKind) -> Trainer:
+def check_trainer(request: CreateJob, trainers: Mapping[TrainerKind, Trainer], kind: TrainerKind) -> Trainer:
     """The trainer that will train. Raises `InvalidInput` when there is none, or when it would not take the job."""
     trainer = trainers.get(kind)
     if trainer is None:
         available = ", ".join(sorted(trainers))
         raise inputs.refused(("input", "trainer"), f"{kind} is not configured on this server; available: {available}")
-    trainer.validate(asked.base_model, asked.training_config)
+    trainer.validate(request.base_model, request.training_config)
     return trainer
 
 
-def digest(asked: CreateJob, kind: TrainerKind) -> str:
+def digest(request: CreateJob, kind: TrainerKind) -> str:
     """sha256 (hex) of all that is asked for, defaults applied: requests that mean the same have equal digests.
 
     A whole number is the same whether it is written as 1, 1.0 or 1e0.
     """
-    values = _values(asked, kind)
+    values = _values(request, kind)
     return _digest({**values, "training_config": _canonical(values["training_config"])})
 
 
-def is_repeat(first: str, asked: CreateJob, kind: TrainerKind) -> bool:
+def is_repeat(first: str, request: CreateJob, kind: TrainerKind) -> bool:
     """Whether a job with this digest was asked for with the same.
 
     Jobs of before 2026-11-28 have a digest in which 1 and 1.0 differ.
     """
-    return first in (digest(asked, kind), _digest(_values(asked, kind)))
+    return first in (digest(request, kind), _digest(_values(request, kind)))
 
 
-def _values(asked: CreateJob, kind: TrainerKind) -> dict[str, Any]:
-    values = {**asdict(asked), "trainer": kind.value, "train_val_split": float(asked.train_val_split)}
+def _values(request: CreateJob, kind: TrainerKind) -> dict[str, Any]:
+    values = {**asdict(request), "trainer": kind.value, "train_val_split": float(request.train_val_split)}
     del values["client_mutation_id"]
     return values
 

@@ -23,9 +23,9 @@ from server.storage.jobs import Standing
 
 __all__ = ["CreateJob", "Jobs"]
 
-MAX_REASON = 2_000
-FIRST_STEP = 10.0  # seconds that a mutation waits for it
-LOOK_ANYWAY = 0.5  # seconds; a notification may be lost
+MAX_REASON_CHARACTERS = 2_000
+FIRST_STEP_SECONDS = 10.0  # that a mutation waits for it
+RECHECK_SECONDS = 0.5  # a notification may be lost
 ATTEMPTS = 3
 CREATES_AT_ONCE = 2
 
@@ -43,26 +43,26 @@ class Jobs:
         eligibility: Eligibility,
         *,
         default_trainer: TrainerKind,
-        first_step: float = FIRST_STEP,
+        first_step_seconds: float = FIRST_STEP_SECONDS,
     ) -> None:
         self._engine = engine
         self._bus = bus
         self._reconciler = reconciler
         self._eligibility = eligibility
         self._default_trainer = default_trainer
-        self._first_step = first_step
+        self._first_step_seconds = first_step_seconds
         # one of a large sheet has some 100,000 pairs in memory, and a database connection for seconds
         self._creating = asyncio.Semaphore(CREATES_AT_ONCE)
 
-    async def create(self, caller: Caller, asked: CreateJob) -> str:
+    async def create(self, caller: Caller, request: CreateJob) -> str:
         """Store a job with its frozen pairs, then wait a little for its submission.
 
         Raises `InvalidInput`, `NotFound`, `NoEligiblePairs`, and `Conflict` when the caller used the client mutation id
         for something else.
         """
-        job_input.check(asked)
-        kind = asked.trainer or self._default_trainer
-        job_id = await self._repeated(caller, asked, kind) or await self._create(caller, asked, kind)
+        job_input.check(request)
+        kind = request.trainer or self._default_trainer
+        job_id = await self._repeated(caller, request, kind) or await self._create(caller, request, kind)
         await self._wait(job_id, lambda standing: standing.status is not JobStatus.PENDING or standing.failures > 0)
         return job_id
 
@@ -72,7 +72,7 @@ class Jobs:
         Raises `NotFound`, and `InvalidTransition` when the job has ended otherwise than by being cancelled.
         """
         if reason is not None:
-            reason = inputs.text(reason, ("input", "reason"), MAX_REASON).strip() or None
+            reason = inputs.text(reason, ("input", "reason"), MAX_REASON_CHARACTERS).strip() or None
         before = await self._standing(job_id, ("input", "jobId"))
         async with self._engine.begin() as connection:
             requested = await jobs.request_cancel(connection, job_id, caller.name, reason)
@@ -87,7 +87,7 @@ class Jobs:
     async def poll(self, caller: Caller, job_id: str) -> str:
         """Look at the job's trainer now, however long it is until the next look. Raises `NotFound`."""
         standing = await self._standing(job_id, ("jobId",))
-        deadline = asyncio.get_running_loop().time() + self._first_step
+        deadline = asyncio.get_running_loop().time() + self._first_step_seconds
         log.debug("look asked for", job=job_id, by=caller.name)
         with self._bus.watch(job_id) as watch:
             while not standing.terminal:
@@ -98,46 +98,48 @@ class Jobs:
                 if work is not None:
                     await asyncio.wait([work], timeout=left)
                     break
-                await watch.wait(min(left, LOOK_ANYWAY))
+                await watch.wait(min(left, RECHECK_SECONDS))
                 standing = await self._standing(job_id, ("jobId",))
         return job_id
 
-    async def _repeated(self, caller: Caller, asked: CreateJob, kind: TrainerKind) -> str | None:
-        if asked.client_mutation_id is None:
+    async def _repeated(self, caller: Caller, request: CreateJob, kind: TrainerKind) -> str | None:
+        if request.client_mutation_id is None:
             return None
         async with self._engine.connect() as connection:
-            found = await jobs.find_repeat(connection, caller.name, asked.client_mutation_id)
-        if found is None:
+            earlier = await jobs.find_repeat(connection, caller.name, request.client_mutation_id)
+        if earlier is None:
             return None
-        job_id, first_digest = found
-        if not job_input.is_repeat(first_digest, asked, kind):
+        job_id, first_digest = earlier
+        if not job_input.is_repeat(first_digest, request, kind):
             raise Conflict(
-                f"clientMutationId: {asked.client_mutation_id!r} was used before with other input",
+                f"clientMutationId: {request.client_mutation_id!r} was used before with other input",
                 ("input", "clientMutationId"),
             )
         return job_id
 
-    async def _create(self, caller: Caller, asked: CreateJob, kind: TrainerKind) -> str:
-        trainer = job_input.check_trainer(asked, self._reconciler.trainers, kind)
-        await self._check_sheet(asked.training_sheet_id)
+    async def _create(self, caller: Caller, request: CreateJob, kind: TrainerKind) -> str:
+        trainer = job_input.check_trainer(request, self._reconciler.trainers, kind)
+        await self._check_sheet(request.training_sheet_id)
         values = {
             "trainer": kind.value,
-            "total_epochs": trainer.total_epochs(asked.base_model, asked.training_config),
+            "total_epochs": trainer.total_epochs(request.base_model, request.training_config),
             "created_by": caller.name,
-            "input_digest": job_input.digest(asked, kind) if asked.client_mutation_id is not None else None,
-            **_asked_for(asked),
+            "input_digest": job_input.digest(request, kind) if request.client_mutation_id is not None else None,
+            **_columns(request),
         }
         for _ in range(ATTEMPTS):
             async with self._creating:
-                job_id = await self._select_and_store(asked, values)
+                job_id = await self._select_and_store(request, values)
             if job_id is not None:
                 return job_id
-            if repeated := await self._repeated(caller, asked, kind):
+            if repeated := await self._repeated(caller, request, kind):
                 return repeated
         raise Conflict("the pairs of the training sheet keep changing; try again", ("input", "trainingSheetId"))
 
-    async def _select_and_store(self, asked: CreateJob, values: Mapping[str, object]) -> str | None:
-        selection = await self._eligibility.select(asked.training_sheet_id, asked.train_val_split, asked.split_seed)
+    async def _select_and_store(self, request: CreateJob, values: Mapping[str, object]) -> str | None:
+        selection = await self._eligibility.select(
+            request.training_sheet_id, request.train_val_split, request.split_seed
+        )
         sides = _sides(selection)
         async with self._engine.connect() as connection:
             job_id = await _store(connection, {"id": ids.new(ids.Kind.JOB), **values, **_counted(selection)}, sides)
@@ -161,13 +163,13 @@ class Jobs:
         raise NotFound(f"no job has the id {job_id[:60]!a}", path)
 
     async def _wait(self, job_id: str, done: Callable[[Standing], bool]) -> None:
-        deadline = asyncio.get_running_loop().time() + self._first_step
+        deadline = asyncio.get_running_loop().time() + self._first_step_seconds
         with self._bus.watch(job_id) as watch:
             while not done(await self._standing(job_id, ("jobId",))):
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:
                     return
-                await watch.wait(min(left, LOOK_ANYWAY))
+                await watch.wait(min(left, RECHECK_SECONDS))
 
 
 def _sides(selection: Selection) -> Split:
@@ -184,19 +186,19 @@ def _sides(selection: Selection) -> Split:
     return selection.sides
 
 
-def _asked_for(asked: CreateJob) -> dict[str, object]:
+def _columns(request: CreateJob) -> dict[str, object]:
     return {
-        "training_sheet_id": asked.training_sheet_id,
-        "model_name": asked.model_name,
-        "base_model": asked.base_model,
-        "training_config": asked.training_config,
-        "train_val_split": asked.train_val_split,
-        "split_seed": asked.split_seed,
-        "register_to_uc": asked.register_to_uc,
-        "uc_catalog": asked.uc_catalog,
-        "uc_schema": asked.uc_schema,
-        "uc_model_name": asked.uc_model_name,
-        "client_mutation_id": asked.client_mutation_id,
+        "training_sheet_id": request.training_sheet_id,
+        "model_name": request.model_name,
+        "base_model": request.base_model,
+        "training_config": request.training_config,
+        "train_val_split": request.train_val_split,
+        "split_seed": request.split_seed,
+        "register_to_uc": request.register_to_uc,
+        "uc_catalog": request.uc_catalog,
+        "uc_schema": request.uc_schema,
+        "uc_model_name": request.uc_model_name,
+        "client_mutation_id": request.client_mutation_id,
     }
 
 

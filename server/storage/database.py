@@ -26,7 +26,7 @@ KNOWS_TRANSACTION_TIMEOUT: Final = 17  # the first version of Postgres that does
 # with Postgres 18. A usual one of 4 kB takes 0.2 MB, so a full cache 20 MB; one of 64 kB takes 3.3 MB, so a session
 # that met nothing else 330 MB, for the five minutes that asyncpg keeps a statement. Longer ones are planned each time.
 CACHED_STATEMENTS = 100
-LONGEST_CACHED = 64 * 1024
+LONGEST_CACHED_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _pool(url: str, most: int, statement_timeout: float) -> "asyncpg.Pool[asyncp
         timeout=CONNECT_SECONDS,
         reset=_keep_session,
         statement_cache_size=CACHED_STATEMENTS,
-        max_cacheable_statement_size=LONGEST_CACHED,
+        max_cacheable_statement_size=LONGEST_CACHED_CHARACTERS,
         server_settings={
             "application_name": "tunegraph reads",
             "timezone": "UTC",

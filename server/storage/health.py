@@ -20,9 +20,9 @@ async def what_is_wrong(reads: Sessions, revision: str | None) -> str | None:
     """Why requests can't be answered, or None. The reason is fit for strangers: no address, no password."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            found = await reads.value("SELECT version_num FROM alembic_version")
+            current = await reads.value("SELECT version_num FROM alembic_version")
     except TimeoutError:
         return f"the database did not answer within {TIMEOUT_SECONDS:g} s"
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return f"the database can't be asked ({type(error).__name__})"
-    return None if found == revision else f"the database is at revision {found}, not at {revision}"
+    return None if current == revision else f"the database is at revision {current}, not at {revision}"

@@ -174,7 +174,7 @@ async def insert_labels(connection: AsyncConnection, sheet_id: str) -> int:
 async def insert_pairs(connection: AsyncConnection, training_sheet_id: str, sheet_id: str) -> int:
     """Write the pairs that the training sheet does not have yet, in the file's order, and answer how many."""
     current = _current_labels(sheet_id)
-    there = exists().where(
+    existing = exists().where(
         qa_pairs.c.training_sheet_id == training_sheet_id,
         qa_pairs.c.line_digest == lines.c.line_digest,
         qa_pairs.c.item_ref.is_not_distinct_from(lines.c.item_ref),
@@ -201,7 +201,7 @@ async def insert_pairs(connection: AsyncConnection, training_sheet_id: str, shee
     new = (
         select(*columns.values())
         .outerjoin_from(lines, current, _same_item(lines, current))
-        .where(~there)
+        .where(~existing)
         .order_by(lines.c.line)
     )
     return (await connection.execute(insert(qa_pairs).from_select(list(columns), new))).rowcount

@@ -70,11 +70,11 @@ async def candidates(connection: AsyncConnection, training_sheet_id: str) -> lis
         .where(qa_pairs.c.training_sheet_id == training_sheet_id)
         .order_by(qa_pairs.c.created_at, qa_pairs.c.id)
     )
-    found: list[Candidate] = []
+    eligible: list[Candidate] = []
     async with connection.stream(statement, execution_options={"yield_per": READ_AT_ONCE}) as result:
         async for portion in result.partitions():
-            found.extend(Candidate(*row) for row in portion)
-    return found
+            eligible.extend(Candidate(*row) for row in portion)
+    return eligible
 
 
 async def freeze(connection: AsyncConnection, job_id: str, train: Sequence[str], validation: Sequence[str]) -> bool:

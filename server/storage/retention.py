@@ -97,8 +97,8 @@ async def next_ended(connection: AsyncConnection, kind: Kind, days: int, limit: 
 async def note_thinned(connection: AsyncConnection, kind: Kind, last: Ended) -> None:
     """Go on after this job the next time."""
     values = {"completed_at": last.completed_at, "job_id": last.job_id}
-    noted = insert(progress).values(kind=kind.value, **values)
-    await connection.execute(noted.on_conflict_do_update(index_elements=["kind"], set_=values))
+    statement = insert(progress).values(kind=kind.value, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["kind"], set_=values))
 
 
 async def thin(connection: AsyncConnection, kind: Kind, job_ids: Sequence[str]) -> int:

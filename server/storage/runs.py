@@ -77,7 +77,7 @@ async def record_opened(connection: AsyncConnection, claim: MirrorClaim, run_id:
         .cte("opened")
     )
     await connection.execute(select(func.pg_notify(channels.CHANGED, opened.c.id)))
-    noted: str | None = (
+    mlflow_run_id: str | None = (
         await connection.execute(select(jobs.c.mlflow_run_id).where(jobs.c.id == claim.job_id))
     ).scalar_one()
-    return noted
+    return mlflow_run_id

@@ -30,8 +30,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 own = dict(message.get("headers", ()))
                 is_data = own.get(b"content-type", b"").startswith(b"application/")
-                wanted = OF_PAGES if not is_data else OF_ANSWERS if scope.get("method") == "POST" else OF_DATA
-                message["headers"] = [*message.get("headers", ()), *(each for each in wanted if each[0] not in own)]
+                added = OF_PAGES if not is_data else OF_ANSWERS if scope.get("method") == "POST" else OF_DATA
+                message["headers"] = [*message.get("headers", ()), *(each for each in added if each[0] not in own)]
             await send(message)
 
         await self.app(scope, receive, sending)

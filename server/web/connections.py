@@ -44,7 +44,7 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open = 0
-        self._of_address: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()
         self._full = False
         self._deadlines: dict[Expiring, float] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -55,21 +55,21 @@ class Connections:
         if full and not self._full:
             log.warning("too many connections", most=self.limits.most)
         self._full = full
-        if full or (self._of_address[address] >= self.limits.most_of_address and not _is_loopback(address)):
+        if full or (self._by_address[address] >= self.limits.most_of_address and not _is_loopback(address)):
             return False
         self._open += 1
-        self._of_address[address] += 1
+        self._by_address[address] += 1
         return True
 
     def release(self, address: str) -> None:
         """A counted connection has ended."""
         self._open -= 1
-        self._of_address[address] -= 1
-        if not self._of_address[address]:
-            del self._of_address[address]
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
 
     def expire_in(self, connection: Expiring, seconds: float) -> None:
-        """Expire a connection after so many seconds; the last word counts."""
+        """Expire a connection after so many seconds, instead of any deadline that it had."""
         loop = asyncio.get_running_loop()
         self._deadlines[connection] = loop.time() + seconds
         if self._sweep is None:
@@ -80,7 +80,7 @@ class Connections:
         return connection in self._deadlines
 
     def keep(self, connection: Expiring) -> None:
-        """A connection owes nothing."""
+        """Take a connection's deadline away."""
         self._deadlines.pop(connection, None)
 
     def _expire_due(self) -> None:

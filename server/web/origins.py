@@ -65,7 +65,7 @@ class KnownOrigins:
 
     def _judged(self, scheme: str, host: bytes, origin: bytes | None) -> tuple[int, str, str] | None:
         """Why a request with these headers is refused; None when it is not."""
-        own = _parsed(lambda: Origin.of(scheme, host.decode("latin-1")))
+        own = _parsed(lambda: Origin.from_authority(scheme, host.decode("latin-1")))
         if own is None or own.host not in self._hosts:
             return HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host.", "MISDIRECTED_REQUEST"
         if origin is None:

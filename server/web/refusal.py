@@ -4,7 +4,7 @@ from starlette.responses import JSONResponse, Response
 
 
 def refusal(status: int, message: str, code: str, *, close: bool = False) -> Response:
-    """One error with a code; `close` ends the connection, whose rest nobody reads."""
+    """One error with a code; `close` ends the connection, and what it still sends is not read."""
     return JSONResponse(
         {"errors": [{"message": message, "extensions": {"code": code}}]},
         status_code=status,

@@ -44,7 +44,7 @@ class RequestLog:
         except Exception:
             # here, where the line still carries the request's name
             log.exception("request failed", path=scope["path"])
-            if scope["type"] != "http" or exchange.answered:
+            if scope["type"] != "http" or exchange.response_started:
                 raise
             await refusal(500, "Internal error.", "INTERNAL_ERROR")(scope, receive, exchange.send)
         finally:
@@ -70,7 +70,7 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self.request_id = request_id
         self.status = 500 if scope["type"] == "http" else 1006
-        self.answered = False
+        self.response_started = False
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -85,20 +85,20 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] in ANSWERS:
             self.status = message.get("status", 101)
-            self.answered = True
+            self.response_started = True
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
         elif message["type"] == "websocket.close":
             self.status = message.get("code", 1000)
         await self._send(message)
 
     def log(self, *, every: bool) -> None:
-        took = time.perf_counter() - self._began
-        if every or took > SLOW_SECONDS or self.status >= HTTPStatus.BAD_REQUEST:
+        seconds = time.perf_counter() - self._began
+        if every or seconds > SLOW_SECONDS or self.status >= HTTPStatus.BAD_REQUEST:
             write = log.debug if self._scope["path"] in QUIET_PATHS else log.info
             write(
                 "request",
                 method=self._scope.get("method", "WEBSOCKET"),
                 path=self._scope["path"],
                 status=int(self.status),
-                ms=round(took * 1000, 1),
+                ms=round(seconds * 1000, 1),
             )

@@ -34,15 +34,15 @@ class _Response:
         self._receive = receive
         self._send = send
         self._stopping = stopping
-        self._asked = False
+        self._request_received = False
         self._began = asyncio.Event()
         self._open = False
 
     async def receive(self) -> Message:
-        if self._asked:
+        if self._request_received:
             return await self._rest()
         message = await self._receive()
-        self._asked = not message.get("more_body", False)
+        self._request_received = not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:

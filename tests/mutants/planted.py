@@ -74,8 +74,8 @@ MUTANTS: Final = (
     Mutant(
         "cursor strictness: the cursor's own row again",
         CURSORS,
-        "here > there if greater else here < there",
-        "here >= there if greater else here <= there",
+        "position > bound if greater else position < bound",
+        "position >= bound if greater else position <= bound",
     ),
     Mutant(
         "cursor precision: milliseconds",
@@ -83,7 +83,7 @@ MUTANTS: Final = (
         '"%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)',
         '"%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC, microsecond=0)',
     ),
-    Mutant("cursor tag: the cursor of any list", CURSORS, " or found[0] != order.tag", ""),
+    Mutant("cursor tag: the cursor of any list", CURSORS, " or parts[0] != order.tag", ""),
     Mutant("page size: the largest page", CONNECTIONS, "LARGEST_PAGE = 100", "LARGEST_PAGE = 101"),
     Mutant("page size: the page that nobody chose", "schema/reads/declare.py", "page: int = 20", "page: int = 19"),
     Mutant(
@@ -108,7 +108,7 @@ MUTANTS: Final = (
     Mutant(
         "filter dropped: trainer",
         QUERY,
-        'found.append(job.c.trainer == word(arguments.literal("filter", "trainer")))',
+        'conditions.append(job.c.trainer == word(arguments.literal("filter", "trainer")))',
         'arguments.literal("filter", "trainer")',
     ),
     Mutant(
@@ -144,8 +144,8 @@ MUTANTS: Final = (
     Mutant(
         "merged fields: the first selection alone",
         SELECTION,
-        "found.setdefault((field.alias or field.name).value, []).append(field)",
-        "found.setdefault((field.alias or field.name).value, [field])",
+        "merged.setdefault((field.alias or field.name).value, []).append(field)",
+        "merged.setdefault((field.alias or field.name).value, [field])",
     ),
     Mutant(
         "fragment type: applies to every type",

@@ -101,7 +101,7 @@ def column_of(field: Field) -> "Column[Any] | None":
     if not isinstance(read, Scalar) or table is None:
         return None
     row = table.alias("row$")
-    element = read.of(row)
+    element = read.expression(row)
     return table.c[element.name] if isinstance(element, Column) and element.table is row else None
 
 

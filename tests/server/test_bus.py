@@ -108,7 +108,7 @@ async def test_a_bus_that_dies_of_an_error_nobody_foresaw_listens_again(
     assert bus.what_is_wrong() is None
     with bus.watch() as watch, capture_logs() as logs:
         with monkeypatch.context() as broken:
-            broken.setattr(Bus, "_tell_all", fail)
+            broken.setattr(Bus, "_notify_all", fail)
             assert await database.cut_the_bus()
             async with asyncio.timeout(DEADLINE):
                 while bus.what_is_wrong() is None:  # noqa: ASYNC110  (nobody is told)
@@ -136,7 +136,7 @@ async def test_a_bus_that_hears_nothing_for_long_says_so(
 
 @pytest.mark.database
 async def test_a_silent_connection_is_probed(bus: Bus, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_module, "PROBE_AFTER", 0.01)
+    monkeypatch.setattr(bus_module, "PROBE_AFTER_SECONDS", 0.01)
     with bus.watch() as watch:
         await database.notify("job_1")  # the bus goes by the new interval from here
         assert await watch.wait(DEADLINE) == Changes(frozenset({"job_1"}), everything=False)

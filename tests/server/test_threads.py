@@ -30,23 +30,23 @@ async def test_answers_with_the_result_and_raises_what_the_function_raised() -> 
     def divide(dividend: int, divisor: int) -> float:
         return dividend / divisor
 
-    assert await threads.run(divide, 6, 4, within=AMPLE, name="arithmetic") == 1.5
+    assert await threads.run(divide, 6, 4, timeout_seconds=AMPLE, name="arithmetic") == 1.5
     with pytest.raises(ZeroDivisionError):
-        await threads.run(divide, 1, 0, within=AMPLE, name="arithmetic")
+        await threads.run(divide, 1, 0, timeout_seconds=AMPLE, name="arithmetic")
 
 
 async def test_runs_in_a_named_daemon_thread_with_the_callers_context() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("the caller's")
     thread, value = await Threads(1).run(
-        lambda: (threading.current_thread(), variable.get()), within=AMPLE, name="MLflow"
+        lambda: (threading.current_thread(), variable.get()), timeout_seconds=AMPLE, name="MLflow"
     )
     assert thread is not threading.main_thread()
     assert (thread.name, thread.daemon, value) == ("MLflow", True, "the caller's")
 
 
 async def test_the_event_loop_runs_on_meanwhile(release: threading.Event) -> None:
-    call = asyncio.create_task(Threads(1).run(release.wait, AMPLE, within=AMPLE, name="slow"))
+    call = asyncio.create_task(Threads(1).run(release.wait, AMPLE, timeout_seconds=AMPLE, name="slow"))
     for _ in range(100):
         await asyncio.sleep(0)
     assert not call.done()
@@ -57,7 +57,7 @@ async def test_the_event_loop_runs_on_meanwhile(release: threading.Event) -> Non
 async def test_a_call_that_hangs_is_unavailable_in_time(release: threading.Event) -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"^MLflow did not answer within 0\.05 seconds$"):
-        await Threads(1).run(release.wait, within=SHORT, name="MLflow")
+        await Threads(1).run(release.wait, timeout_seconds=SHORT, name="MLflow")
     assert time.monotonic() - began < 2
 
 
@@ -66,19 +66,19 @@ async def test_a_timeout_of_the_function_itself_is_not_mistaken_for_ours() -> No
         raise TimeoutError("the socket's")
 
     with pytest.raises(TimeoutError, match="the socket's"):
-        await Threads(1).run(fail, within=AMPLE, name="socket")
+        await Threads(1).run(fail, timeout_seconds=AMPLE, name="socket")
 
 
 async def test_a_hung_call_keeps_its_slot_until_its_thread_ends(release: threading.Event) -> None:
     threads = Threads(1)
     with pytest.raises(Unavailable):
-        await threads.run(release.wait, within=SHORT, name="hung")
+        await threads.run(release.wait, timeout_seconds=SHORT, name="hung")
 
     calls: list[str] = []
     with pytest.raises(Unavailable):
-        await threads.run(calls.append, "no slot", within=SHORT, name="second")
+        await threads.run(calls.append, "no slot", timeout_seconds=SHORT, name="second")
     release.set()
-    await threads.run(calls.append, "slot", within=AMPLE, name="third")
+    await threads.run(calls.append, "slot", timeout_seconds=AMPLE, name="third")
     assert calls == ["slot"]
 
 
@@ -91,15 +91,15 @@ async def test_a_cancelled_caller_leaves_the_slot_with_the_thread(release: threa
         loop.call_soon_threadsafe(started.set)
         release.wait()
 
-    call = asyncio.create_task(threads.run(hang, within=AMPLE, name="hung"))
+    call = asyncio.create_task(threads.run(hang, timeout_seconds=AMPLE, name="hung"))
     await started.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     with pytest.raises(Unavailable):
-        await threads.run(int, within=SHORT, name="second")
+        await threads.run(int, timeout_seconds=SHORT, name="second")
     release.set()
-    assert await threads.run(int, within=AMPLE, name="third") == 0
+    assert await threads.run(int, timeout_seconds=AMPLE, name="third") == 0
 
 
 async def test_never_more_threads_than_the_limit(release: threading.Event) -> None:
@@ -119,7 +119,7 @@ async def test_never_more_threads_than_the_limit(release: threading.Event) -> No
         with lock:
             running.pop()
 
-    await asyncio.gather(*(threads.run(work, within=AMPLE, name="work") for _ in range(12)))
+    await asyncio.gather(*(threads.run(work, timeout_seconds=AMPLE, name="work") for _ in range(12)))
     assert max(most) == 3
 
 
@@ -133,9 +133,9 @@ async def test_an_error_that_comes_too_late_is_dropped_in_silence(release: threa
         raise OSError("late")
 
     with pytest.raises(Unavailable):
-        await threads.run(fail_late, within=SHORT, name="late")
+        await threads.run(fail_late, timeout_seconds=SHORT, name="late")
     release.set()
-    await threads.run(int, within=AMPLE, name="after")  # has the slot only once the late call has ended
+    await threads.run(int, timeout_seconds=AMPLE, name="after")  # has the slot only once the late call has ended
     gc.collect()
     assert complaints == []
 
@@ -149,8 +149,8 @@ async def test_a_thread_that_can_not_start_gives_its_slot_back(monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            await threads.run(int, within=AMPLE, name="none")
-    assert await threads.run(int, within=AMPLE, name="next") == 0
+            await threads.run(int, timeout_seconds=AMPLE, name="none")
+    assert await threads.run(int, timeout_seconds=AMPLE, name="next") == 0
 
 
 def test_a_hung_call_does_not_keep_the_program_from_ending() -> None:
@@ -160,7 +160,7 @@ from server.domain.errors import Unavailable
 from server.threads import Threads, heavy_import
 async def main():
     try:
-        await Threads(1).run(threading.Event().wait, within=0.05, name="hung")
+        await Threads(1).run(threading.Event().wait, timeout_seconds=0.05, name="hung")
     except Unavailable as error:
         print(error)
 asyncio.run(main())

@@ -244,6 +244,6 @@ async def opened_workshop(database_url: str, folder: Path, **changes: Any) -> As
                 reconciler,
                 Eligibility(desk.engine),
                 default_trainer=trainer.kind,
-                first_step=first_step,
+                first_step_seconds=first_step,
             )
             yield Workshop(database_url, desk, bus, trainer, registry, reconciler, jobs)

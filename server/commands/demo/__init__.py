@@ -22,22 +22,22 @@ PLAIN_WIDTH = 110  # of what is not a terminal
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Import, train, register and ask a model. The exit status: with `--exit`, whether every check held."""
     logs.configure(settings.model_copy(update={"log_level": "warning"}))
-    what = scenario.of_file(options.data, options.name) if options.data else scenario.sample()
-    return running.run(_demo(settings, what, stay=not options.exit))
+    chosen = scenario.of_file(options.data, options.name) if options.data else scenario.sample()
+    return running.run(_demo(settings, chosen, stay=not options.exit))
 
 
-async def _demo(settings: Settings, what: scenario.Scenario, *, stay: bool) -> int:
+async def _demo(settings: Settings, chosen: scenario.Scenario, *, stay: bool) -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     listener.listen(settings).close()  # better told now than by the server, after the import
     async with database.migrated(settings) as url:
-        await import_with_progress(settings, url, what.file, what.target, console)
+        await import_with_progress(settings, url, chosen.file, chosen.target, console)
     log = settings.data_dir / "server.log"
     async with child.serving(log) as server:
         console.print(f"The server is ready (its log: {log})", markup=False, soft_wrap=True)
         async with Client.open(server.authority) as client:
-            results = await _show(settings, what, client, console)
+            results = await _show(settings, chosen, client, console)
         report.outcome(console, results)
         report.addresses(console, server.authority)
         if stay:
@@ -47,11 +47,11 @@ async def _demo(settings: Settings, what: scenario.Scenario, *, stay: bool) -> i
     return 0 if all(check.held for check in results) else running.FAILED
 
 
-async def _show(settings: Settings, what: scenario.Scenario, client: Client, console: Console) -> list[Check]:
+async def _show(settings: Settings, chosen: scenario.Scenario, client: Client, console: Console) -> list[Check]:
     try:
-        sheet = await job.find_training_sheet(client, what.target.training_sheet)
+        sheet = await job.find_training_sheet(client, chosen.target.training_sheet)
         report.gates(console, sheet["eligibility"])
-        job_id = await job.create(client, sheet["id"], what)
+        job_id = await job.create(client, sheet["id"], chosen)
         console.print(f"Created by mutation, followed by subscription: {job_id}", markup=False)
         await job.follow(client, job_id, console)
         finished = await facts.gather(client, job_id)
@@ -61,7 +61,7 @@ async def _show(settings: Settings, what: scenario.Scenario, client: Client, con
     report.origin(console, finished)
     given = await _answers(settings, finished)
     report.answers(console, given)
-    return checks(finished, given, what, asked=QUESTIONS)
+    return checks(finished, given, chosen, questions=QUESTIONS)
 
 
 async def _answers(settings: Settings, finished: facts.Facts) -> list[answers.Answer]:

@@ -17,7 +17,7 @@ class Check:
     held: bool
 
 
-def checks(facts: Facts, answers: Sequence[Answer], scenario: Scenario, *, asked: int) -> list[Check]:
+def checks(facts: Facts, answers: Sequence[Answer], scenario: Scenario, *, questions: int) -> list[Check]:
     """Every claim, in the order of the report."""
     job = facts.job
     times = f"{scenario.times_chance:g} times chance" if scenario.times_chance > 1 else "chance"
@@ -28,7 +28,7 @@ def checks(facts: Facts, answers: Sequence[Answer], scenario: Scenario, *, asked
         Check("… and above the untrained model's", _exceeds(facts.accuracy, facts.untrained)),
         Check("its model has a registered version", bool(job["ucModelName"] and job["ucModelVersion"])),
         Check("its lineage is complete, down to each pair", lineage_is_complete(facts)),
-        Check("the trained model answers", len(answers) == asked and all(answer.given for answer in answers)),
+        Check("the trained model answers", len(answers) == questions and all(answer.given for answer in answers)),
     ]
 
 

@@ -84,6 +84,6 @@ async def _stop(process: Process) -> None:
         await process.wait()
 
 
-def _failed(what: str, log: Path) -> Cannot:
+def _failed(reason: str, log: Path) -> Cannot:
     lines = log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
-    return Cannot("\n".join([f"{what}; the end of {log}:", *lines]))
+    return Cannot("\n".join([f"{reason}; the end of {log}:", *lines]))

@@ -87,16 +87,16 @@ class Facts:
 
     def questions(self, count: int) -> list[Question]:
         """Questions of the validation side with different answers; first those whose answer others were trained on."""
-        trained = {asked.expected for asked in self._asked("TRAIN")}
+        trained = {question.expected for question in self._last_questions("TRAIN")}
         by_answer: dict[str, Question] = {}
-        for asked in self._asked("VALIDATION"):
-            by_answer.setdefault(asked.expected, asked)
-        return sorted(by_answer.values(), key=lambda asked: asked.expected not in trained)[:count]
+        for question in self._last_questions("VALIDATION"):
+            by_answer.setdefault(question.expected, question)
+        return sorted(by_answer.values(), key=lambda question: question.expected not in trained)[:count]
 
-    def _asked(self, split: str) -> list[Question]:
+    def _last_questions(self, split: str) -> list[Question]:
         """The last question of each pair of a side, with its answer; pairs that were deleted since are left out."""
         messages = [pair["qaPair"]["messages"] for pair in self.pairs if pair["split"] == split and pair["qaPair"]]
-        return [Question(said[-2]["content"], said[-1]["content"]) for said in messages]
+        return [Question(turns[-2]["content"], turns[-1]["content"]) for turns in messages]
 
 
 async def gather(client: Client, job_id: str) -> Facts:

@@ -124,16 +124,18 @@ async def _show_events(client: Client, job_id: str, console: Console) -> None:
 
 async def _show_progress(client: Client, job_id: str, console: Console, bar: Progress) -> None:
     task = bar.add_task("", total=100, status="", epochs="")
-    shown = 0
+    last_epoch = 0
     async with aclosing(client.follow(UPDATES, id=job_id)) as stream:
         async for data in stream:
             job = data["trainingJobUpdated"]
             epochs = f"epoch {job['currentEpoch']}/{job['totalEpochs']}" if job["currentEpoch"] else ""
             bar.update(task, completed=job["progressPercent"], status=job["status"], epochs=epochs)
             metrics = job["metrics"]
-            if metrics and (metrics["epochsCompleted"] or 0) > shown:
-                shown = metrics["epochsCompleted"]
-                console.print(_epoch(shown, job["totalEpochs"], metrics), markup=False, soft_wrap=True, style="dim")
+            if metrics and (metrics["epochsCompleted"] or 0) > last_epoch:
+                last_epoch = metrics["epochsCompleted"]
+                console.print(
+                    _epoch(last_epoch, job["totalEpochs"], metrics), markup=False, soft_wrap=True, style="dim"
+                )
 
 
 def _epoch(number: int, total: int | None, metrics: Data) -> str:

@@ -12,21 +12,24 @@ from .hyperparameters import BadInput
 
 
 def tokenizer(name: str) -> Any:  # noqa: ANN401  (transformers is not always there to be known)
-    """Its tokenizer, with a chat template and with tokens for the end of a text and for padding."""
-    found = _loaded(AutoTokenizer, name)
-    if not found.is_fast:
+    """Its fast tokenizer, with a chat template and with tokens for the end of a text and for padding.
+
+    Raises `BadInput` when there is none, or one that is not fast or has no token for the end of a text.
+    """
+    loaded = _loaded(AutoTokenizer, name)
+    if not loaded.is_fast:
         raise BadInput("BASE_MODEL_UNUSABLE", f"the tokenizer of {name} can't tell where a token begins")
-    if found.chat_template is None:
-        found.chat_template = conversations.PLAIN_TEMPLATE
-    if found.eos_token is None:
+    if loaded.chat_template is None:
+        loaded.chat_template = conversations.PLAIN_TEMPLATE
+    if loaded.eos_token is None:
         raise BadInput("BASE_MODEL_UNUSABLE", f"the tokenizer of {name} has no token that ends a text")
-    if found.pad_token is None:
-        found.pad_token = found.eos_token
-    return found
+    if loaded.pad_token is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
 
 
 def model(name: str) -> Any:  # noqa: ANN401  (transformers is not always there to be known)
-    """Its weights, as exact as the machine can use them."""
+    """Its weights, in bfloat16 on a GPU that has it, else in float32. Raises `BadInput` when there is none."""
     bfloat = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return _loaded(AutoModelForCausalLM, name, dtype=torch.bfloat16 if bfloat else torch.float32)
 

@@ -36,22 +36,22 @@ class Chat(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined, misc]  # ML
     ) -> pd.DataFrame:
         """For each `question`, the most likely `answer`. `params`: `system_prompt`, and `max_new_tokens`."""
         given = params or {}
-        system, most = given.get("system_prompt") or "", int(given.get("max_new_tokens") or MOST_NEW_TOKENS)
-        answers = [self._answer(question, system, most) for question in model_input["question"].tolist()]
+        system, max_new_tokens = given.get("system_prompt") or "", int(given.get("max_new_tokens") or MOST_NEW_TOKENS)
+        answers = [self._answer(question, system, max_new_tokens) for question in model_input["question"].tolist()]
         return pd.DataFrame({"answer": answers})
 
-    def _answer(self, question: str, system: str, most: int) -> str:
+    def _answer(self, question: str, system: str, max_new_tokens: int) -> str:
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": question})
-        asked = self._tokenizer.apply_chat_template(
+        prompt = self._tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         ).to(self._model.device)
         with torch.inference_mode():
-            told = self._model.generate(
-                **asked, max_new_tokens=most, do_sample=False, pad_token_id=self._tokenizer.pad_token_id
+            output = self._model.generate(
+                **prompt, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=self._tokenizer.pad_token_id
             )
-        spoken = told[0][asked["input_ids"].shape[1] :]
-        return str(self._tokenizer.decode(spoken, skip_special_tokens=True)).strip()
+        reply = output[0][prompt["input_ids"].shape[1] :]
+        return str(self._tokenizer.decode(reply, skip_special_tokens=True)).strip()
 
 
 mlflow.models.set_model(Chat())

@@ -41,19 +41,19 @@ def read(path: Path) -> list[list[Message]]:
     """The conversations of a file. Raises `BadInput` with the line for one that can't be trained on."""
     try:
         with path.open(encoding="utf-8") as lines:
-            found = [_conversation(line, f"{path.name}, line {number}") for number, line in _filled(lines)]
+            conversations = [_conversation(line, f"{path.name}, line {number}") for number, line in _filled(lines)]
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("BAD_DATA", f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    if not found:
+    if not conversations:
         raise BadInput("NO_DATA", f"there is no conversation in {path}")
-    return found
+    return conversations
 
 
 def encode(
     messages: Sequence[Message],
     render: Render,
     tokenize: Tokenize,
-    most: int,
+    max_tokens: int,
     control_tokens: re.Pattern[str] | None = None,
 ) -> Example | None:
     """A conversation of at most so many tokens, of which the assistant's count; None when none of these is left.
@@ -67,7 +67,7 @@ def encode(
         token if any(start < end and first < end and start < last for start, end in learned) else IGNORED
         for token, (first, last) in zip(ids, places, strict=True)
     ]
-    example = Example(ids[:most], labels[:most])
+    example = Example(ids[:max_tokens], labels[:max_tokens])
     return example if any(label != IGNORED for label in example.labels) else None
 
 
@@ -78,16 +78,16 @@ def spans(messages: Sequence[Message], render: Render) -> tuple[str, list[Span]]
     earlier turns in another way once there are later ones, only the last answer is found.
     """
     text = render(messages, False)
-    found = []
+    learned = []
     for index in _answers(messages):
         is_last = index == len(messages) - 1
         before = render(messages[:index], True)
         until = text if is_last else render(messages[: index + 1], False)
         if text.startswith(before) and text.startswith(until):
-            found.append((len(before), len(until)))
+            learned.append((len(before), len(until)))
         elif is_last:
-            found.append((_alike(before, text), len(text)))
-    return text, found
+            learned.append((_alike(before, text), len(text)))
+    return text, learned
 
 
 def _answers(messages: Sequence[Message]) -> list[int]:

@@ -119,8 +119,8 @@ def parsed(content: Mapping[str, Any], folder: Path) -> Request:
     config = content.get("config") or {}
     if not isinstance(config, dict):
         raise BadInput("BAD_HYPERPARAMETERS", "config must be an object")
-    if found := refusal(config):
-        raise BadInput("BAD_HYPERPARAMETERS", f"config.{found[0]} {found[1]}")
+    if problem := refusal(config):
+        raise BadInput("BAD_HYPERPARAMETERS", f"config.{problem[0]} {problem[1]}")
     seed = content.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise BadInput("BAD_HYPERPARAMETERS", "seed must be a whole number")

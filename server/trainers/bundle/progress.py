@@ -48,7 +48,7 @@ Tell = Callable[[Progress, Point | None], None]
 
 
 class Diverged(ArithmeticError):
-    """The numbers ran away."""
+    """A loss is not finite."""
 
 
 class Log:
@@ -76,20 +76,23 @@ class Log:
         self._progress = progress
 
     def flush(self) -> None:
-        """Tell what is complete."""
+        """Tell the latest progress, with the point of its step if there is one."""
         if self._progress is not None:
             self._tell(self._progress, self._point)
         self._progress = self._point = None
 
 
 def to_file(path: Path) -> Tell:
-    """Tell a file: one JSON object a line, each written at once, so that a reader sees all of it or none."""
+    """Append to a file: one JSON object a line, each with one write, so that a reader sees all of it or none.
+
+    What it returns raises `OSError`.
+    """
 
     def tell(progress: Progress, point: Point | None) -> None:
-        told: dict[str, object] = {"progress": asdict(progress)}
+        entry: dict[str, object] = {"progress": asdict(progress)}
         if point is not None:
-            told["point"] = {"step": point.step, "at": point.at.isoformat(), "values": point.renamed()}
+            entry["point"] = {"step": point.step, "at": point.at.isoformat(), "values": point.renamed()}
         with path.open("ab", buffering=0) as file:
-            file.write((json.dumps(told) + "\n").encode())
+            file.write((json.dumps(entry) + "\n").encode())
 
     return tell

@@ -36,7 +36,7 @@ def pattern(control_tokens: Iterable[str]) -> "re.Pattern[str] | None":
 def set_aside(messages: Sequence[Message], control_tokens: "re.Pattern[str] | None") -> Aside:
     """Take quoted control tokens out of a conversation. Raises `BadInput` when each private character is in use."""
     contents = [message["content"] for message in messages]
-    quoted = {found for content in contents for found in control_tokens.findall(content)} if control_tokens else set()
+    quoted = {token for content in contents for token in control_tokens.findall(content)} if control_tokens else set()
     if control_tokens is None or not quoted:
         return Aside(messages, {})
     used = set().union(*contents)
@@ -45,7 +45,7 @@ def set_aside(messages: Sequence[Message], control_tokens: "re.Pattern[str] | No
     if len(by_token) < len(quoted):
         raise BadInput("BAD_DATA", "a conversation quotes control tokens and has every private character of Unicode")
     changed = [
-        {**message, "content": control_tokens.sub(lambda found: by_token[found.group()], message["content"])}
+        {**message, "content": control_tokens.sub(lambda match: by_token[match.group()], message["content"])}
         for message in messages
     ]
     return Aside(changed, {character: token for token, character in by_token.items()})
@@ -59,7 +59,9 @@ def tokens(text: str, control_tokens: Mapping[str, str], tokenize: Tokenize) -> 
     places: list[Span] = []
     for piece in re.finditer(f"[{''.join(control_tokens)}]|[^{''.join(control_tokens)}]+", text):
         quoted = control_tokens.get(piece.group())
-        found, spans = tokenize(quoted or piece.group(), quoted is not None)
-        ids += found
-        places += [piece.span()] * len(found) if quoted else [(piece.start() + a, piece.start() + b) for a, b in spans]
+        piece_ids, spans = tokenize(quoted or piece.group(), quoted is not None)
+        ids += piece_ids
+        places += (
+            [piece.span()] * len(piece_ids) if quoted else [(piece.start() + a, piece.start() + b) for a, b in spans]
+        )
     return ids, places

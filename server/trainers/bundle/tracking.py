@@ -29,8 +29,8 @@ KEY_CHARACTERS: Final = 250
 PARAMETER_CHARACTERS: Final = 6000
 TAG_CHARACTERS: Final = 5000
 
-PAUSES: Final = (2.0, 10.0)  # seconds before a registration is tried again
-BETWEEN_BATCHES: Final = 2.0  # seconds; a request takes its time, and the GPU would wait for it
+PAUSES_SECONDS: Final = (2.0, 10.0)  # before a registration is tried again
+BETWEEN_BATCHES_SECONDS: Final = 2.0  # a request takes its time, and the GPU would wait for it
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class Tracking:
             for key, value in values.items()
         }
         # what somebody has logged already stands: MLflow never lets a parameter change
-        there = self._client.get_run(self._run_id).data.params
-        params = [Param(key, text[:PARAMETER_CHARACTERS]) for key, text in texts.items() if key not in there]
+        logged = self._client.get_run(self._run_id).data.params
+        params = [Param(key, text[:PARAMETER_CHARACTERS]) for key, text in texts.items() if key not in logged]
         for start in range(0, len(params), PARAMETERS_PER_BATCH):
             self._client.log_batch(self._run_id, params=params[start : start + PARAMETERS_PER_BATCH])
 
@@ -71,7 +71,7 @@ class Tracking:
         at = int(point.at.timestamp() * 1000)
         values = {**point.values, "epoch": point.epoch, "num_tokens": float(tokens)}
         self._waiting.extend(Metric(key, value, at, point.step) for key, value in values.items())
-        if time.monotonic() - self._logged_at >= BETWEEN_BATCHES:
+        if time.monotonic() - self._logged_at >= BETWEEN_BATCHES_SECONDS:
             try:
                 self.flush()
             except Exception:  # MLflow lets errors of requests, SQLAlchemy and the file system through
@@ -109,7 +109,7 @@ class Tracking:
     def _register(self, name: str) -> None:
         import mlflow  # noqa: PLC0415  (MLflow takes seconds to import)
 
-        for pause in (*PAUSES, None):
+        for pause in (*PAUSES_SECONDS, None):
             try:
                 version = mlflow.register_model(f"runs:/{self._run_id}/{MODEL}", name)
             except Exception as error:
@@ -123,7 +123,7 @@ class Tracking:
                 return
 
 
-def of_the_environment() -> Tracking | None:
+def from_environment() -> Tracking | None:
     """The run that MLFLOW_RUN_ID names; None without it, and in all but the first of several processes."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if not run_id or os.environ.get("RANK", "0") != "0":

@@ -53,8 +53,8 @@ def finetune(
         from . import training  # noqa: PLC0415  (torch takes seconds to import: first the input)
     except ModuleNotFoundError as error:
         raise BadInput("MISSING_LIBRARY", f"{error.name} is not installed; see requirements.txt") from error
-    with _told_of_memory(request):
-        made = training.Training(request, (train_side, validation_side), tell, lambda: _heeded(stop), threads)
+    with _named_out_of_memory(request):
+        made = training.Training(request, (train_side, validation_side), tell, lambda: _check_stop(stop), threads)
         made.run()
         if made.is_first:
             made.save(folder)
@@ -66,15 +66,15 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO)
     try:
         request = hyperparameters.read(_where(arguments))
-        tracked = tracking.of_the_environment()
+        tracked = tracking.from_environment()
     except BadInput as error:
-        return _said(REFUSED, error.code, str(error))
+        return _fail(REFUSED, error.code, str(error))
     except Exception as error:  # noqa: BLE001  (whatever MLflow lets through)
         traceback.print_exc()
-        return _said(FAILED, "TRACKING_ERROR", f"{type(error).__name__}: {error}")
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-    status, code, message = _outcome(request, tracked, lambda: bool(told))
+        return _fail(FAILED, "TRACKING_ERROR", f"{type(error).__name__}: {error}")
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    status, code, message = _outcome(request, tracked, lambda: bool(signals))
     if code is None:
         return status
     if tracked is not None:
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
             tracked.end("KILLED" if status == TERMINATED else "FAILED", code, message)
         except Exception:  # noqa: BLE001  (whatever MLflow lets through; what went wrong first is what to say)
             traceback.print_exc()
-    return _said(status, code, message or "")
+    return _fail(status, code, message or "")
 
 
 def out_of_memory(request: Request) -> BadInput:
@@ -133,7 +133,7 @@ def _train(request: Request, tracked: tracking.Tracking | None, stop: Callable[[
 
 
 @contextmanager
-def _told_of_memory(request: Request) -> Iterator[None]:
+def _named_out_of_memory(request: Request) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -142,7 +142,7 @@ def _told_of_memory(request: Request) -> Iterator[None]:
         raise
 
 
-def _heeded(stop: Callable[[], bool]) -> None:
+def _check_stop(stop: Callable[[], bool]) -> None:
     if stop():
         raise Stopped
 
@@ -153,7 +153,7 @@ def _where(arguments: list[str]) -> Path:
     raise BadInput("BAD_HYPERPARAMETERS", "there are no hyper-parameters: name a file, or set HYPERPARAMETERS_PATH")
 
 
-def _said(status: int, code: str, message: str) -> int:
+def _fail(status: int, code: str, message: str) -> int:
     sys.stdout.flush()
     print(f"train.py: {code}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201  (a program's own word)
     return status

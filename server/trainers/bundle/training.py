@@ -25,19 +25,20 @@ from .progress import Log, Progress, Tell
 from .tokenizing import ChatTokenizer
 
 SEEDS: Final = 2**32  # a seed of a job may be negative, one of numpy not
-LOGGED: Final = 500  # points of a training, about; a short one has one for each step
-TRAINED: Final = 98  # percent; the rest is writing the model
+LOGGED_POINTS: Final = 500  # of a training, about; a short one has one for each step
+TRAINED_PERCENT: Final = 98  # the rest is writing the model
 
 
 class Training:
     """One training on its way; making it loads the base model. `sides` are to train on, and to measure on.
 
-    The same request gives the same numbers on the same machine. `tell` is called from the first process only, `heed`
-    before each conversation and each batch: what it raises ends the training.
+    The same request gives the same numbers on the same machine. `tell` is called from the first process only,
+    `check_stop` before each conversation and each batch: what it raises ends the training. Raises `BadInput` for a
+    base model or conversations that can't be trained on.
     """
 
     def __init__(
-        self, request: Request, sides: Sides, tell: Tell, heed: Callable[[], None], threads: int | None
+        self, request: Request, sides: Sides, tell: Tell, check_stop: Callable[[], None], threads: int | None
     ) -> None:
         disable_progress_bar()  # nobody watches the log as it is written
         if threads is not None:
@@ -46,7 +47,7 @@ class Training:
         self._log = Log(tell)
         self._tokenizer = base_model.tokenizer(request.base_model)
         self._encoding = ChatTokenizer(self._tokenizer, request.base_model)
-        train, validation = self._side(sides[0], heed), self._side(sides[1], heed)
+        train, validation = self._side(sides[0], check_stop), self._side(sides[1], check_stop)
         if not train.encoded:
             raise BadInput("NO_DATA", f"no answer in {request.train_file} begins within max_seq_length tokens")
         self._left_out = train.left_out + validation.left_out
@@ -64,11 +65,11 @@ class Training:
                 target_modules="all-linear",
                 task_type="CAUSAL_LM",
             ),
-            callbacks=[_Watcher(self._log, heed, request.whole("epochs"))],
+            callbacks=[_Watcher(self._log, check_stop, request.whole("epochs"))],
         )
 
     def run(self) -> None:
-        """Train to the end. Raises `Diverged`, and what `heed` raises."""
+        """Train to the end. Raises `Diverged`, and what `check_stop` raises."""
         self._trainer.train()
 
     def custom(self) -> dict[str, Any]:
@@ -117,15 +118,17 @@ class Training:
         """Whether this is the one of several processes that tells and saves."""
         return bool(self._trainer.is_world_process_zero())
 
-    def _side(self, side: Conversations, heed: Callable[[], None]) -> "_Side":
-        most, found = self._request.whole("max_seq_length"), list[Example]()
-        by = self._encoding
+    def _side(self, side: Conversations, check_stop: Callable[[], None]) -> "_Side":
+        max_tokens, examples = self._request.whole("max_seq_length"), list[Example]()
+        encoding = self._encoding
         for messages in side:
-            heed()
-            example = conversations.encode(messages, by.render, by.tokenize, most, by.control_tokens)
+            check_stop()
+            example = conversations.encode(
+                messages, encoding.render, encoding.tokenize, max_tokens, encoding.control_tokens
+            )
             if example is not None:
-                found.append(example)
-        return _Side(found, len(side) - len(found))
+                examples.append(example)
+        return _Side(examples, len(side) - len(examples))
 
     def _arguments(self, *, evaluated: bool) -> Any:  # noqa: ANN401  (TRL is not always there to be known)
         request, on_gpu = self._request, torch.cuda.is_available()
@@ -149,7 +152,7 @@ class Training:
             ddp_find_unused_parameters=False,
             eval_strategy="epoch" if evaluated else "no",
             eval_on_start=evaluated,
-            logging_steps=1 / LOGGED,
+            logging_steps=1 / LOGGED_POINTS,
             logging_first_step=True,
             logging_nan_inf_filter=False,  # it would write the mean in their place
             save_strategy="no",
@@ -175,11 +178,11 @@ class _Side:
 
 
 class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not always there to be known
-    """Passes on what is logged, and ends the training as soon as somebody wants it."""
+    """Passes on what is logged, and calls `check_stop` before each step and after each batch."""
 
-    def __init__(self, log: Log, heed: Callable[[], None], epochs: int) -> None:
+    def __init__(self, log: Log, check_stop: Callable[[], None], epochs: int) -> None:
         self._log = log
-        self._heed = heed
+        self._check_stop = check_stop
         self._epochs = epochs
         self._began = time.monotonic()
 
@@ -192,7 +195,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not al
         progress = Progress(
             epoch=state.global_step * self._epochs // max(1, state.max_steps),
             epochs=self._epochs,
-            percent=int(TRAINED * done),
+            percent=int(TRAINED_PERCENT * done),
             tokens=self._log.tokens,
             seconds=time.monotonic() - self._began,
         )
@@ -201,15 +204,15 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not al
     def on_step_begin(self, *_: object, **__: object) -> None:
         """Before each step of the optimizer, whatever was logged of the last one is complete."""
         self._log.flush()
-        self._heed()
+        self._check_stop()
 
     def on_substep_end(self, *_: object, **__: object) -> None:
         """After each batch."""
-        self._heed()
+        self._check_stop()
 
     def on_prediction_step(self, *_: object, **__: object) -> None:
         """After each batch of an evaluation."""
-        self._heed()
+        self._check_stop()
 
     def on_train_end(self, *_: object, **__: object) -> None:
         """Nothing comes any more."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 READY: Final = "READY"
 FAILED: Final = "FAILED_REGISTRATION"
 NOT_FOUND: Final = 404
-BETWEEN_LOOKS: Final = 1.0  # seconds
+POLL_SECONDS: Final = 1.0
 
 
 class NotRegistered(Refused):
@@ -34,14 +34,14 @@ async def registered(workspace: Workspace, model: str, run_id: str, alias: str |
     deadline = time.monotonic() + patience
     while True:
         try:
-            return await _look(workspace, model, run_id, alias)
+            return await _usable_version(workspace, model, run_id, alias)
         except Unavailable:
-            if time.monotonic() + BETWEEN_LOOKS > deadline:
+            if time.monotonic() + POLL_SECONDS > deadline:
                 raise
-        await asyncio.sleep(BETWEEN_LOOKS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
-async def _look(workspace: Workspace, model: str, run_id: str, alias: str | None) -> str:
+async def _usable_version(workspace: Workspace, model: str, run_id: str, alias: str | None) -> str:
     try:
         return await workspace.call(lambda client: _registered(client, model, run_id, alias))
     except ApiError as error:

@@ -14,8 +14,8 @@ from server.trainers.trainer import TrainingRequest
 if TYPE_CHECKING:
     from server.databricks.client import WorkspaceClient
 
-CHUNK: Final = 1 << 20
-WITHIN: Final = 600.0  # seconds for all files of a job
+CHUNK_BYTES: Final = 1 << 20
+UPLOAD_SECONDS: Final = 600.0  # for all files of a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class Uploaded:
     validation: str | None
 
 
-async def upload(workspace: Workspace, volume: str, request: TrainingRequest, *, within: float = WITHIN) -> Uploaded:
+async def upload(
+    workspace: Workspace, volume: str, request: TrainingRequest, *, timeout_seconds: float = UPLOAD_SECONDS
+) -> Uploaded:
     """Put the files into a folder of the job below `volume` (/Volumes/catalog/schema/volume/…), and read them back.
 
     A file that is there with the right content is kept, so that an upload that was cut off goes on where it ended.
@@ -39,7 +41,7 @@ async def upload(workspace: Workspace, volume: str, request: TrainingRequest, *,
     if put.validation is not None:
         files.append((request.validation_file, put.validation))
     try:
-        await workspace.call(lambda client: _put_all(client, folder, files), within=within)
+        await workspace.call(lambda client: _put_all(client, folder, files), within=timeout_seconds)
     except ApiError as error:
         raise Unavailable(f"the training files can't be put into {folder}: {error}") from error
     return put
@@ -83,6 +85,6 @@ def _digest(client: "WorkspaceClient", path: str) -> str:
     if contents is None:
         raise Unavailable(f"{path} can't be read back")
     with contents:
-        while chunk := contents.read(CHUNK):
+        while chunk := contents.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -44,7 +44,7 @@ class Children:
         self._slots = slots
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._exits: dict[str, int] = {}  # of runs that were not given their end since
-        self._awaited: set[str] = set()
+        self._awaited_exits: set[str] = set()
         self._reaping = threading.Lock()  # calls come from several threads
         self._launching = threading.Lock()
         self._listeners: list[Callable[[str], None]] = []
@@ -65,7 +65,7 @@ class Children:
             for run in started:
                 self._start(run)
         for run in started:
-            self._tell(run.job_id)
+            self._notify(run.job_id)
 
     def _free_slots(self) -> int:
         self._reap()
@@ -122,23 +122,23 @@ class Children:
 
     def await_exit(self, run: Run) -> None:
         """Have the end of a child noticed that another process has started: the kernel drops its lock."""
-        if run.job_id not in self._started and run.job_id not in self._awaited:
+        if run.job_id not in self._started and run.job_id not in self._awaited_exits:
             self._await(run.job_id, partial(wait_until_free, run.lock))
 
     def _await(self, job_id: str, exited: Callable[[], object]) -> None:
         """Start what is next in line and tell who listens, once `exited` returns."""
-        self._awaited.add(job_id)
+        self._awaited_exits.add(job_id)
 
         def work() -> None:
             with contextlib.suppress(OSError):  # the folder is gone
                 exited()
-                self._awaited.discard(job_id)
+                self._awaited_exits.discard(job_id)
                 self.start_queued()
-                self._tell(job_id)
+                self._notify(job_id)
 
         Thread(target=work, name=f"child of {job_id}", daemon=True).start()
 
-    def _tell(self, job_id: str) -> None:
+    def _notify(self, job_id: str) -> None:
         for listener in list(self._listeners):
             with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
                 listener(job_id)

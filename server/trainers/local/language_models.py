@@ -41,18 +41,18 @@ def check(base_model: str, config: Mapping[str, Any]) -> None:
     An id of the hub passes without asking the hub, unless HF_HUB_OFFLINE forbids the training to ask it: then the model
     must have been loaded before.
     """
-    shown = ascii(base_model[:SHOWN_CHARACTERS])
+    quoted_name = ascii(base_model[:SHOWN_CHARACTERS])
     if not are_installed():
         raise InvalidInput(
-            f"this trainer can't fine-tune {shown} yet: `make llm` installs what trains language models",
+            f"this trainer can't fine-tune {quoted_name} yet: `make llm` installs what trains language models",
             PATH,
         )
     if Path(base_model).is_absolute():
         if not Path(base_model, "config.json").is_file():
-            raise InvalidInput(f"there is no language model at {shown}: it has no config.json", PATH)
+            raise InvalidInput(f"there is no language model at {quoted_name}: it has no config.json", PATH)
     elif _is_offline() and not _cache(base_model).is_dir():
         raise InvalidInput(
-            f"{shown} was never loaded here, and HF_HUB_OFFLINE forbids to load it from the hub",
+            f"{quoted_name} was never loaded here, and HF_HUB_OFFLINE forbids to load it from the hub",
             PATH,
         )
     if refusal := hyperparameters.refusal(config):

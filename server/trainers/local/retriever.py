@@ -77,8 +77,8 @@ def read(path: Path) -> Examples:
         for line in lines:
             messages = json.loads(line)["messages"]
             last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
-            spoken = [message["content"] for message in messages[:last] if message["role"] != "system"]
-            questions.append("\n".join(spoken))
+            contents = [message["content"] for message in messages[:last] if message["role"] != "system"]
+            questions.append("\n".join(contents))
             answers.append(messages[last]["content"])
     return Examples(questions, answers)
 

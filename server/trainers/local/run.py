@@ -149,14 +149,14 @@ class Run:
 
     def tell(self, progress: Progress, point: MetricPoint | None) -> None:
         """Add a line to the progress: one write, so that a reader sees all of it or none."""
-        told = {"progress": asdict(progress)}
+        entry = {"progress": asdict(progress)}
         if point is not None:
-            told["point"] = {"step": point.step, "at": point.at.isoformat(), "values": dict(point.values)}
-        line = json.dumps(told) + "\n"
+            entry["point"] = {"step": point.step, "at": point.at.isoformat(), "values": dict(point.values)}
+        line = json.dumps(entry) + "\n"
         with (self.folder / "progress.jsonl").open("ab", buffering=0) as file:
             file.write(line.encode())
 
-    def told(self, after_step: int = -1) -> tuple[Progress | None, list[MetricPoint]]:
+    def progress(self, after_step: int = -1) -> tuple[Progress | None, list[MetricPoint]]:
         """The latest progress and the points after a step, oldest first; a torn last line is left for the next look.
 
         Read from the end, so that it costs what is new, however long the run is.
@@ -165,9 +165,9 @@ class Run:
         try:
             with (self.folder / "progress.jsonl").open("rb") as file:
                 for line in lines_from_the_end(file):
-                    told = json.loads(line)
-                    latest = latest or Progress(**told["progress"])
-                    if point := told.get("point"):
+                    entry = json.loads(line)
+                    latest = latest or Progress(**entry["progress"])
+                    if point := entry.get("point"):
                         if point["step"] <= after_step:
                             break
                         points.append(MetricPoint(point["step"], datetime.fromisoformat(point["at"]), point["values"]))

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 class _Stop:
-    """Whether somebody wants the training to end: by signal, or by the file that a lost signal leaves behind."""
+    """Whether the training is to end: a signal has arrived, or the run's `cancel` file is there."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

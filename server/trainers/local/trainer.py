@@ -84,9 +84,9 @@ class LocalTrainer:
 
     async def observe(self, runs: Sequence[RunHandle]) -> Mapping[str, Observation]:
         """Observations by job, without runs of other machines; queued runs are started where slots have become free."""
-        seen = await self._threads.call(self._observe, runs)
+        observations = await self._threads.call(self._observe, runs)
         await self._threads.call(self._children.start_queued)
-        return seen
+        return observations
 
     async def cancel(self, trainer_job_id: TrainerJobId) -> None:
         """Ask a run to stop; one that has not begun never will."""
@@ -122,18 +122,18 @@ class LocalTrainer:
         return self._mark
 
     def _observe(self, handles: Sequence[RunHandle]) -> dict[str, Observation]:
-        seen = {}
+        observations = {}
         for handle in handles:
             run = self._run(handle.trainer_job_id)
             if run is not None:
-                seen[handle.job_id] = self._observation(run, handle.after_step)
-        return seen
+                observations[handle.job_id] = self._observation(run, handle.after_step)
+        return observations
 
     def _observation(self, run: Run, after_step: int | None) -> Observation:
         if not run.is_there():
             return _gone(run)
         state, word, waits = self._state(run)
-        progress, points = run.told(-1 if after_step is None else after_step)
+        progress, points = run.progress(-1 if after_step is None else after_step)
         result = run.result()
         return Observation(
             state=result.state if result is not None else state,
@@ -190,10 +190,10 @@ def _gone(run: Run) -> Observation:
 
 def _last_words(run: Run, exit_status: int | None) -> str:
     if exit_status is None:
-        how = "the training process ended without a word"
+        ending = "the training process ended without a word"
     elif exit_status < 0:
-        how = f"the training process was ended by {signal.Signals(-exit_status).name}"
+        ending = f"the training process was ended by {signal.Signals(-exit_status).name}"
     else:
-        how = f"the training process ended with exit status {exit_status}"
+        ending = f"the training process ended with exit status {exit_status}"
     lines = [line for line in run.log_tail().splitlines() if line.strip()]
-    return f"{how}; it last said: {' / '.join(lines[-LOG_LINES:])}" if lines else how
+    return f"{ending}; it last said: {' / '.join(lines[-LOG_LINES:])}" if lines else ending

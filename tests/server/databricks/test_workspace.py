@@ -43,7 +43,9 @@ LOST: list[dict[str, Any]] = [
 
 def opened(databricks: Emulator, **given: Any) -> Workspace:  # noqa: ANN401  (of the SDK's Config)
     authentication = given or {"token": TOKEN, "auth_type": "pat"}
-    return Workspace({"host": databricks.url, **authentication}, answer_within=0.5, repeat_within=2, longest_pause=0.1)
+    return Workspace(
+        {"host": databricks.url, **authentication}, request_seconds=0.5, repeat_seconds=2, longest_pause_seconds=0.1
+    )
 
 
 def user(client: "WorkspaceClient") -> str | None:
@@ -91,7 +93,7 @@ async def test_an_answer_that_says_nothing_is_an_outage_and_the_request_is_sent_
 
 
 async def test_what_is_not_told_to_be_sent_once_is_repeated_by_the_sdk(databricks: Emulator) -> None:
-    workspace = Workspace({"host": databricks.url, "token": TOKEN}, repeat_within=10, longest_pause=5)
+    workspace = Workspace({"host": databricks.url, "token": TOKEN}, repeat_seconds=10, longest_pause_seconds=5)
     databricks.faults.script("reset", ME, after=True)
     assert await workspace.call(user) == "me@example.com"
     assert [call.fault for call in databricks.requests.to(path=ME)] == ["reset", None]
@@ -168,7 +170,7 @@ async def test_without_credentials_every_call_says_so(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))  # no command line tool that could log in
-    workspace = Workspace({"host": databricks.url}, answer_within=0.5, repeat_within=1)
+    workspace = Workspace({"host": databricks.url}, request_seconds=0.5, repeat_seconds=1)
     for call in (workspace.call, workspace.call_once):
         with pytest.raises(
             Unavailable, match=r"could not set up its authentication: .*cannot configure default"

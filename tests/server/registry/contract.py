@@ -181,7 +181,7 @@ class RegistryContract:
         self, store: Store, artifact: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("server.registry.models.POLL_SECONDS", 0.01)
-        registry = store.open(ready_within=0.1)
+        registry = store.open(ready_seconds=0.1)
         run_id = await logged(registry, artifact)
         await registry.register(run_id, NAME, "job_1")
 

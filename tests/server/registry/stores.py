@@ -199,7 +199,7 @@ class WorkspaceStore:
 
     def open(self, **over: float) -> DatabricksRegistry:
         """One that sends every request once, and gives up on it soon."""
-        workspace = Workspace(answer_within=0.5, repeat_within=1, longest_pause=0.01)
+        workspace = Workspace(request_seconds=0.5, repeat_seconds=1, longest_pause_seconds=0.01)
         return DatabricksRegistry(workspace, FOLDER, ALIAS, **over)
 
     def runs(self) -> list[KeptRun]:

@@ -118,7 +118,7 @@ async def test_an_upload_that_went_wrong_is_made_up_for(
 
 async def test_a_version_that_is_made_for_too_long_is_made_once(store: WorkspaceStore, artifact: Path) -> None:
     run_id = await logged(store.open(), artifact)
-    registry = store.open(model_within=1.5)
+    registry = store.open(model_seconds=1.5)
     store.emulator.faults.script(Kind.TIMEOUT, f"{UNITY}/model-versions/create", after=True)
     with pytest.raises(Unavailable, match=r"^MLflow did not answer within 1\.5 seconds$"):
         await registry.register(run_id, NAME, "job_1")
@@ -139,7 +139,7 @@ async def test_a_version_that_is_made_for_too_long_is_made_once(store: Workspace
 async def test_a_version_that_was_left_without_its_files_is_replaced_once_it_is_old(
     store: WorkspaceStore, artifact: Path
 ) -> None:
-    registry = store.open(ready_within=0)
+    registry = store.open(ready_seconds=0)
     run_id = await logged(registry, artifact)
     store.emulator.world.registry.create(NAME, "me@example.com")
     left = store.emulator.world.registry.create_version(NAME, "", run_id, "me@example.com")

@@ -65,7 +65,7 @@ async def test_nothing_listens_at_the_address(tmp_path: Path) -> None:
 async def test_a_server_that_never_answers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        registry = MlflowRegistry(address, tmp_path, Threads(2), answer_within=0.2)
+        registry = MlflowRegistry(address, tmp_path, Threads(2), request_seconds=0.2)
         with pytest.raises(Unavailable, match=r"^MLflow did not answer within 0\.2 seconds$"):
             await registry.finish("0" * 32, JobStatus.FAILED)
 

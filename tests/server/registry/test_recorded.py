@@ -56,7 +56,7 @@ async def live(store: WorkspaceStore, artifact: Path) -> None:
     for version in store.emulator.world.registry.models[NAME].versions.values():
         version.status = "PENDING_REGISTRATION"
     with pytest.raises(Unavailable, match="still being registered"):
-        await store.open(ready_within=0.1).register(run_id, NAME, "job_1")
+        await store.open(ready_seconds=0.1).register(run_id, NAME, "job_1")
     for version in store.emulator.world.registry.models[NAME].versions.values():
         version.created -= HOUR_MILLISECONDS
     await store.open().register(run_id, NAME, "job_1")

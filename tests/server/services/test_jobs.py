@@ -178,7 +178,7 @@ async def test_equal_creates_at_once_on_two_replicas_end_in_one_job(workshop: Wo
             reconciler,
             Eligibility(workshop.engine),
             default_trainer=TrainerKind.LOCAL,
-            first_step=0.0,
+            first_step_seconds=0.0,
         )
         asked = workshop.asking(client_mutation_id="once")
         answers = await asyncio.gather(

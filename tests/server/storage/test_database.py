@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from server.storage.database import CACHED_STATEMENTS, LONGEST_CACHED, connect
+from server.storage.database import CACHED_STATEMENTS, LONGEST_CACHED_CHARACTERS, connect
 
 pytestmark = pytest.mark.database
 
@@ -37,9 +37,9 @@ async def test_a_read_writes_nothing(reads: "asyncpg.pool.PoolConnectionProxy[as
 async def test_a_session_keeps_its_statements_up_to_a_length(
     reads: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
 ) -> None:
-    for length in (20_000, LONGEST_CACHED, LONGEST_CACHED + 1):
+    for length in (20_000, LONGEST_CACHED_CHARACTERS, LONGEST_CACHED_CHARACTERS + 1):
         assert await reads.fetchval(of_length(length)) == 1
-    assert await kept(reads) == [20_000, LONGEST_CACHED]
+    assert await kept(reads) == [20_000, LONGEST_CACHED_CHARACTERS]
 
 
 async def test_and_up_to_a_number_the_latest_used(

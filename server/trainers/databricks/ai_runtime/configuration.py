@@ -86,10 +86,10 @@ def base_models(models: Sequence[str]) -> list[BaseModel]:
 
 def secrets(lines: Sequence[str]) -> tuple[Secret, ...]:
     """What lines such as HF_TOKEN=scope/key mean. Raises `ValueError` for any other."""
-    found = [SECRET.fullmatch(line.strip()) for line in lines]
-    if None in found:
+    matches = [SECRET.fullmatch(line.strip()) for line in lines]
+    if None in matches:
         raise ValueError("a secret of AI Runtime is written as VARIABLE=scope/key")
-    return tuple(Secret(*one.groups()) for one in found if one is not None)
+    return tuple(Secret(*one.groups()) for one in matches if one is not None)
 
 
 def _given(config: Mapping[str, Any], key: str, default: object) -> tuple[str, object]:

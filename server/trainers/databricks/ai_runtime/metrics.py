@@ -93,20 +93,20 @@ def snapshot(run: Json) -> Snapshot:
     return Snapshot(latest, _texts(data.get("params")), _texts(data.get("tags")))
 
 
-def unread(seen: Snapshot, after: int | None) -> list[str]:
+def unread(snapshot: Snapshot, after: int | None) -> list[str]:
     """The series that have a step after one that is recorded."""
     after = -1 if after is None else after
-    return [key for key in SERIES if key in seen.latest and seen.latest[key].step > after]
+    return [key for key in SERIES if key in snapshot.latest and snapshot.latest[key].step > after]
 
 
-def reading(histories: Mapping[str, Iterable[Json]], seen: Snapshot, after: int | None, ended: bool) -> Reading:  # noqa: FBT001  (threads pass by position)
+def reading(histories: Mapping[str, Iterable[Json]], snapshot: Snapshot, after: int | None, ended: bool) -> Reading:  # noqa: FBT001  (threads pass by position)
     """The points after a step, from all values of the series.
 
     As long as the run has not `ended` its newest step is left for later: not everything that is measured at a step
     arrives at once, and what arrives after its step was recorded would be lost.
     """
     after = -1 if after is None else after
-    before = math.inf if ended or seen.newest is None else seen.newest
+    before = math.inf if ended or snapshot.newest is None else snapshot.newest
     series = {key: sorted(_values(history), key=lambda one: one.at) for key, history in histories.items()}
     steps: dict[int, tuple[datetime, dict[str, float]]] = {}
     for key in NAMES.keys() & series.keys():
@@ -115,7 +115,7 @@ def reading(histories: Mapping[str, Iterable[Json]], seen: Snapshot, after: int 
                 at, measured = steps.get(value.step, (value.at, {}))
                 steps[value.step] = max(at, value.at), {**measured, NAMES[key]: value.value}
     points = [MetricPoint(step, at, measured) for step, (at, measured) in sorted(steps.items())]
-    return Reading(points, None if ended else _end(series.get(EPOCH, ()), seen.epochs))
+    return Reading(points, None if ended else _end(series.get(EPOCH, ()), snapshot.epochs))
 
 
 def _end(epochs: Sequence[Value], total: int | None) -> datetime | None:
@@ -126,10 +126,10 @@ def _end(epochs: Sequence[Value], total: int | None) -> datetime | None:
     if total is None or len(epochs) < 2:  # noqa: PLR2004  (two moments make a speed)
         return None
     first, last = epochs[0], epochs[-1]
-    done, took = last.value - first.value, last.at - first.at
-    if not (done > 0 and math.isfinite(done)) or took <= timedelta():
+    done, elapsed = last.value - first.value, last.at - first.at
+    if not (done > 0 and math.isfinite(done)) or elapsed <= timedelta():
         return None
-    left = took.total_seconds() * max(0.0, total - last.value) / done
+    left = elapsed.total_seconds() * max(0.0, total - last.value) / done
     return last.at + timedelta(seconds=left) if left < LONGEST_ESTIMATE.total_seconds() else None
 
 

@@ -15,25 +15,29 @@ ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLE
 WAITING, ASSIGNED = "WAITING_FOR_GPU", "GPU_ASSIGNED"
 
 
-def made(run: Json, status: Status, output: Json, seen: Snapshot | None, reading: Reading) -> Observation:
+def from_run(run: Json, status: Status, output: Json, snapshot: Snapshot | None, reading: Reading) -> Observation:
     """The observation of a run, without what others know of it."""
     failed, ended = status.state is RunState.FAILED, status.state in ENDED
     seconds = _seconds(states.task(run)) if ended else None
-    epochs = None if seen is None else seen.epochs
+    epochs = None if snapshot is None else snapshot.epochs
     return Observation(
         state=status.state,
         word=status.word,
-        progress_percent=None if seen is None else seen.percent,
-        current_epoch=epochs if status.state is RunState.SUCCEEDED else None if seen is None else seen.current_epoch,
+        progress_percent=None if snapshot is None else snapshot.percent,
+        current_epoch=epochs
+        if status.state is RunState.SUCCEEDED
+        else None
+        if snapshot is None
+        else snapshot.current_epoch,
         total_epochs=epochs,
-        epochs_completed=None if seen is None else seen.epochs_completed,
+        epochs_completed=None if snapshot is None else snapshot.epochs_completed,
         points=reading.points,
-        tokens_processed=None if seen is None else seen.tokens,
+        tokens_processed=None if snapshot is None else snapshot.tokens,
         training_duration_seconds=seconds,
-        custom_metrics=_custom(run, seen, seconds) if ended else {},
+        custom_metrics=_custom(run, snapshot, seconds) if ended else {},
         estimated_end=reading.estimated_end,
         error_code=status.code if failed else None,
-        message=_reason(status, output, seen) if failed else status.message,
+        message=_reason(status, output, snapshot) if failed else status.message,
     )
 
 
@@ -55,17 +59,17 @@ def events(run: Json, status: Status, waiting_for: str | None, after: int) -> Se
     return ()
 
 
-def _reason(status: Status, output: Json, seen: Snapshot | None) -> str | None:
+def _reason(status: Status, output: Json, snapshot: Snapshot | None) -> str | None:
     """Why it failed: the program's error tags in MLflow, else the task's error, else the run's message."""
-    tags: Mapping[str, str] = {} if seen is None else seen.tags
-    if said := ": ".join(part for part in (tags.get(ERROR_CODE_TAG), tags.get(ERROR_TAG)) if part):
-        return said
+    tags: Mapping[str, str] = {} if snapshot is None else snapshot.tags
+    if reason := ": ".join(part for part in (tags.get(ERROR_CODE_TAG), tags.get(ERROR_TAG)) if part):
+        return reason
     return str(output.get("error") or "") or status.message
 
 
-def _custom(run: Json, seen: Snapshot | None, seconds: float | None) -> dict[str, Any]:
+def _custom(run: Json, snapshot: Snapshot | None, seconds: float | None) -> dict[str, Any]:
     """The program's own metrics, the hardware, and `gpu_seconds`: GPUs times seconds of the task."""
-    used = {**({} if seen is None else seen.custom), **_compute(run)}
+    used = {**({} if snapshot is None else snapshot.custom), **_compute(run)}
     if seconds is not None and isinstance(count := used.get("accelerator_count"), int):
         used["gpu_seconds"] = round(count * seconds, 3)
     return used
@@ -73,8 +77,8 @@ def _custom(run: Json, seen: Snapshot | None, seconds: float | None) -> dict[str
 
 def _compute(run: Json) -> dict[str, Any]:
     """What the run was given to compute with."""
-    asked = states.task(run).get("ai_runtime_task")
-    deployments = asked.get("deployments") if isinstance(asked, Mapping) else None
+    ai_runtime_task = states.task(run).get("ai_runtime_task")
+    deployments = ai_runtime_task.get("deployments") if isinstance(ai_runtime_task, Mapping) else None
     compute = deployments[0].get("compute") if deployments else None
     return {key: compute[key] for key in ("accelerator_type", "accelerator_count") if compute and compute.get(key)}
 

@@ -100,9 +100,9 @@ class Observer:
         if status.state is RunState.RUNNING and waiting_for is not None:
             status = replace(status, state=RunState.QUEUED, waits=True)
         snapshot, reading = await self._metrics(handle, status)
-        made = observations.made(run, status, output, snapshot, reading)
+        observation = observations.from_run(run, status, output, snapshot, reading)
         events = observations.events(run, status, waiting_for, handle.after_event)
-        return replace(made, mlflow_run_id=self._known.get(run_id, Known()).tracked, events=events)
+        return replace(observation, mlflow_run_id=self._known.get(run_id, Known()).tracked, events=events)
 
     def _wants_output(self, status: Status, handle: RunHandle) -> bool:
         """Whether the task's output may hold what is not known yet: why it waits, where it logs to, why it failed."""
@@ -169,6 +169,6 @@ class Observer:
         self._known[run_id] = known
 
 
-def _unseen(what: str, error: ApiError) -> Unavailable:
+def _unseen(subject: str, error: ApiError) -> Unavailable:
     """A refusal to show a run is no failure of it: it may be forbidden to see, or be there again later."""
-    return Unavailable(f"AI Runtime does not show {what}: {error}")
+    return Unavailable(f"AI Runtime does not show {subject}: {error}")

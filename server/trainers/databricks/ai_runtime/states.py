@@ -48,7 +48,7 @@ class Status:
 
 
 def read(run: Json) -> Status:
-    """The state of a run; a word that is not known here is `UNKNOWN`, whatever else is said."""
+    """The state of a run; a life-cycle or result word that is not known here is `UNKNOWN`."""
     word = _life(run)
     if word in WAITING:
         return Status(RunState.QUEUED, word)

@@ -172,7 +172,10 @@ class AiRuntimeTrainer:
             raise Unavailable(f"the training's program can't be put into {spec.program_folder}: {error}") from error
 
     async def _earlier(self, job_id: str) -> TrainerJobId | None:
-        """A run that an earlier call did start: it stands, whatever a later one is told."""
+        """The run that an earlier call started, although a later one was refused; None when there is none.
+
+        Raises `Unavailable` when that can't be told.
+        """
         try:
             return await search(self._workspace, job_id)
         except Unavailable as inconclusive:

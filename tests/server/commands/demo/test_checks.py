@@ -57,7 +57,7 @@ ANSWERS = [Answer(Question("q", "a"), "a"), Answer(Question("q", "a"), "another"
 
 
 def held(known: Facts, answers: list[Answer] = ANSWERS) -> dict[str, bool]:
-    return {check.claim: check.held for check in checks(known, answers, scenario.sample(), asked=2)}
+    return {check.claim: check.held for check in checks(known, answers, scenario.sample(), questions=2)}
 
 
 def test_all_of_it_holds_when_all_went_well() -> None:
@@ -115,11 +115,11 @@ def test_a_file_of_ones_own_need_only_be_above_chance() -> None:
     known = facts()
     known.job["metrics"]["valAccuracy"] = 0.11
     mine = scenario.of_file(scenario.SAMPLE, "Mine!")
-    claims = [check.claim for check in checks(known, ANSWERS, mine, asked=2) if check.held]
+    claims = [check.claim for check in checks(known, ANSWERS, mine, questions=2) if check.held]
     assert len(claims) == len(CLAIMS)
     assert "its validation accuracy is above chance" in claims
     known.job["metrics"]["valAccuracy"] = 0.02
-    claims = [check.claim for check in checks(known, ANSWERS, mine, asked=2) if not check.held]
+    claims = [check.claim for check in checks(known, ANSWERS, mine, questions=2) if not check.held]
     assert claims == ["its validation accuracy is above chance", "… and above the untrained model's"]
 
 

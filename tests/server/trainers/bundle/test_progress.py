@@ -65,7 +65,7 @@ def test_a_file_is_told_in_the_words_of_the_local_trainer(tmp_path: Path) -> Non
     made.add(FAR, 0, 0.0, {"eval_loss": 5.0, "eval_mean_token_accuracy": 0.25})
     made.add(FAR, 1, 1.0, {"loss": 4.0, "mean_token_accuracy": 0.5, "learning_rate": 0.1, "grad_norm": 0.2})
     made.flush()
-    progress, points = Run(tmp_path).told()
+    progress, points = Run(tmp_path).progress()
     assert progress is not None
     assert (progress.percent, progress.tokens, progress.epochs) == (10, 100, 2)
     assert [(point.step, point.values) for point in points] == [

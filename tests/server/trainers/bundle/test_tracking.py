@@ -94,7 +94,7 @@ def test_metrics_that_could_not_be_logged_are_logged_with_the_next(
 ) -> None:
     flaky = Flaky()
     tracked = Tracking(cast("Any", flaky), "run")
-    monkeypatch.setattr(tracking, "BETWEEN_BATCHES", 0.0)
+    monkeypatch.setattr(tracking, "BETWEEN_BATCHES_SECONDS", 0.0)
     tracked.point(point(1, loss=1.0), 0)
     assert flaky.logged == []
     assert "MLflow does not answer" in caplog.text
@@ -143,7 +143,7 @@ def test_a_model_that_can_not_be_registered_is_tried_again_and_stays_with_its_ru
         return SimpleNamespace(version="1")
 
     monkeypatch.setattr(mlflow, "register_model", register)
-    monkeypatch.setattr(tracking, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(tracking, "PAUSES_SECONDS", (0.0, 0.0))
     (tmp_path / "MLmodel").touch()
     Tracking(client, run_id).model(tmp_path, "main.ft.invoice-desk")
     assert tried == [(f"runs:/{run_id}/model", "main.ft.invoice-desk")] * 3
@@ -166,4 +166,4 @@ def test_without_a_run_and_beside_the_first_process_nothing_is_tracked(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert tracking.of_the_environment() is None
+    assert tracking.from_environment() is None

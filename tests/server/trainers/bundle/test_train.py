@@ -84,12 +84,15 @@ def test_a_library_that_is_missing_is_named(
 )
 def test_too_little_memory_is_told_with_what_to_lower(error: Exception) -> None:
     request = Request("/nowhere", Path("train.jsonl"), config={"batch_size": 64})
-    with pytest.raises(BadInput) as refusal, train._told_of_memory(request):
+    with pytest.raises(BadInput) as refusal, train._named_out_of_memory(request):
         raise error
     assert refusal.value.code == "OUT_OF_MEMORY"
     assert "lower batch_size (64), max_seq_length (2048) or lora_rank (16)" in str(refusal.value)
 
 
 def test_another_error_is_not_taken_for_too_little_memory() -> None:
-    with pytest.raises(RuntimeError, match="shape"), train._told_of_memory(Request("/nowhere", Path("train.jsonl"))):
+    with (
+        pytest.raises(RuntimeError, match="shape"),
+        train._named_out_of_memory(Request("/nowhere", Path("train.jsonl"))),
+    ):
         raise RuntimeError("shape '[2]' is invalid")

@@ -36,7 +36,7 @@ def request_(tmp_path: Path) -> TrainingRequest:
 
 def workspace(databricks: Emulator) -> Workspace:
     given = {"host": databricks.url, "token": databricks.token, "auth_type": "pat"}
-    return Workspace(given, answer_within=1.0, repeat_within=1, longest_pause=0.1)
+    return Workspace(given, request_seconds=1.0, repeat_seconds=1, longest_pause_seconds=0.1)
 
 
 def stored(databricks: Emulator, path: str) -> bytes:

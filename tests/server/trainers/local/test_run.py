@@ -54,14 +54,14 @@ def test_runs_wait_in_the_order_of_their_submission(tmp_path: Path) -> None:
 
 def test_progress_is_read_up_to_a_line_that_is_not_complete_yet(tmp_path: Path) -> None:
     run = submitted(tmp_path)
-    assert run.told() == (None, [])
+    assert run.progress() == (None, [])
     points = [MetricPoint(epoch, NOON, {"val_loss": 1 / (epoch + 1)}) for epoch in range(2)]
     for epoch, point in enumerate(points):
         run.tell(told(epoch), point)
     run.tell(told(2), None)
     with (run.folder / "progress.jsonl").open("ab") as file:
         file.write(b'{"progress": {"epoch": 3, "epo')
-    assert run.told() == (told(2), points)
+    assert run.progress() == (told(2), points)
 
 
 def test_a_look_reads_no_further_back_than_what_was_seen_last(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_look_reads_no_further_back_than_what_was_seen_last(tmp_path: Path) ->
     points = [MetricPoint(epoch, NOON, {"val_loss": 1 / (epoch + 1)}) for epoch in range(3)]
     for epoch, point in enumerate(points):
         run.tell(told(epoch), point)
-    assert run.told(after_step=2) == (told(2), [])
-    assert run.told(after_step=0) == (told(2), points[1:])
+    assert run.progress(after_step=2) == (told(2), [])
+    assert run.progress(after_step=0) == (told(2), points[1:])
 
 
 @given(st.lists(st.binary(max_size=3 * BLOCK_BYTES).map(lambda line: line.replace(b"\n", b" ")), max_size=6))
@@ -98,7 +98,7 @@ def test_what_is_new_of_a_long_run_costs_one_block(tmp_path: Path) -> None:
     lines = lines_from_the_end(Counted((run.folder / "progress.jsonl").read_bytes()))
     assert json.loads(next(lines))["point"]["step"] == 499
     assert read == [BLOCK_BYTES]
-    assert run.told(after_step=499) == (told(1), [])
+    assert run.progress(after_step=499) == (told(1), [])
 
 
 def test_the_first_word_on_how_a_run_ended_stands(tmp_path: Path) -> None:

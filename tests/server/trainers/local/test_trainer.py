@@ -169,7 +169,7 @@ async def test_nothing_is_kept_of_children_whose_runs_have_their_end(
 
     async def forgotten() -> bool:
         await trainer.observe([RunHandle("job_done", done)])
-        return not (trainer._children._started or trainer._children._awaited)
+        return not (trainer._children._started or trainer._children._awaited_exits)
 
     await until(forgotten)
     assert trainer._children._exits == {}
@@ -225,7 +225,7 @@ def test_a_second_child_leaves_a_run_alone_that_another_has_begun(tmp_path: Path
     run.mark_started()
     assert train.main([str(run.folder), "1"]) == EXIT_NO_SLOT
     assert run.result() is None
-    assert run.told() == (None, [])
+    assert run.progress() == (None, [])
     assert run.holder() is None
 
 

@@ -42,11 +42,11 @@ class Desk:
     workspace: Workspace = field(init=False)
 
     def __post_init__(self) -> None:
-        self.workspace = self.connected(answer_within=0.5, longest_pause=0.0)
+        self.workspace = self.connected(request_seconds=0.5, longest_pause_seconds=0.0)
 
-    def connected(self, answer_within: float = 10.0, longest_pause: float = 5.0) -> Workspace:
+    def connected(self, request_seconds: float = 10.0, longest_pause_seconds: float = 5.0) -> Workspace:
         given = {"host": self.databricks.url, "token": self.databricks.token, "auth_type": "pat"}
-        return Workspace(given, answer_within=answer_within, longest_pause=longest_pause)
+        return Workspace(given, request_seconds=request_seconds, longest_pause_seconds=longest_pause_seconds)
 
     def trainer(
         self, workspace: Workspace | None = None, settle: float = 0.0, secrets: Sequence[str] = ()

@@ -82,7 +82,7 @@ async def test_an_absence_is_certain_only_when_it_lasts(desk: Desk, monkeypatch:
 
 
 async def test_a_submission_that_is_under_way_may_still_become_a_run(desk: Desk) -> None:
-    trainer = desk.trainer(desk.connected(answer_within=30.0))
+    trainer = desk.trainer(desk.connected(request_seconds=30.0))
     desk.databricks.faults.script("timeout", f"{RUNS}/submit", after=True)
     submission = asyncio.create_task(trainer.submit(desk.request()))
 

@@ -40,7 +40,7 @@ class Bench:
 
     def workspace(self, **limits: Any) -> Workspace:  # noqa: ANN401  (of Workspace)
         given = {"host": self.databricks.url, "token": TOKEN, "auth_type": "pat"}
-        return Workspace(given, **{"answer_within": 1.0, "repeat_within": 1, "longest_pause": 0.1, **limits})
+        return Workspace(given, **{"request_seconds": 1.0, "repeat_seconds": 1, "longest_pause_seconds": 0.1, **limits})
 
     def trainer(self, **settings: Any) -> FmapiTrainer:  # noqa: ANN401  (of FmapiTrainer)
         ours = {"volume": VOLUME, "folder": FOLDER, "alias": "champion", "now": self.now, "registering": 0.0}

@@ -48,7 +48,7 @@ async def test_the_version_is_waited_for_and_gets_the_alias(bench: Bench) -> Non
 
 
 async def test_a_version_that_is_about_to_be_ready_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_versions, "BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(model_versions, "POLL_SECONDS", 0.01)
     trainer = bench.trainer(registering=30.0)
     name = await trained(bench, trainer)
     waiting = asyncio.create_task(trainer.registered(name, MODEL))

@@ -54,7 +54,7 @@ async def test_an_answer_that_is_lost_after_the_run_was_created_leads_to_that_ru
     "fault", [{"kind": "reset"}, {"kind": "429", "retry_after": 0}, {"kind": "error", "status": 503}], ids=str
 )
 async def test_a_creation_is_never_repeated_by_the_sdk(bench: Bench, fault: dict[str, Any]) -> None:
-    patient = bench.workspace(repeat_within=20, longest_pause=5.0)
+    patient = bench.workspace(repeat_seconds=20, longest_pause_seconds=5.0)
     bench.databricks.faults.script(path=GRAPHQL, operation="CreateFinetune", after=True, **fault)
     with pytest.raises(Unavailable):
         await bench.trainer(workspace=patient).submit(bench.request("job_1"))
@@ -110,7 +110,7 @@ async def test_a_server_that_was_stopped_after_its_search_creates_nothing(
 
 
 async def test_a_submission_that_is_given_up_in_the_middle_is_in_doubt(bench: Bench) -> None:
-    trainer = bench.trainer(workspace=bench.workspace(answer_within=5.0))
+    trainer = bench.trainer(workspace=bench.workspace(request_seconds=5.0))
     bench.databricks.faults.script("timeout", GRAPHQL, operation="CreateFinetune", after=True)
     submitting = asyncio.create_task(trainer.submit(bench.request("job_1")))
     async with asyncio.timeout(10):
