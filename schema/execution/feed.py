@@ -14,7 +14,7 @@ from graphql import GraphQLError, GraphQLFormattedError
 
 from schema.execution.errors import masked
 from schema.execution.json_text import encode
-from schema.execution.subscribers import Payload, Subscriber
+from schema.execution.subscribers import Payload, Subscriber, Write
 from schema.reads.arguments import Request
 from schema.reads.declare import Start
 from schema.reads.plans import Plan
@@ -74,9 +74,9 @@ class Feed(ABC):
         self._pushes = 0
         self._task: asyncio.Task[None] | None = None
 
-    def join(self, wake: Callable[[], None], start: Start) -> Subscriber:
+    def join(self, wake: Callable[[], None], write: Write, start: Start) -> Subscriber:
         """A new subscriber."""
-        subscriber = Subscriber(wake, self, start.after)
+        subscriber = Subscriber(wake, self, start.after, write)
         self.subscribers.add(subscriber)
         self._admit(subscriber, start)
         if self._task is None:  # in a context of its own: a line in the log is about no single request
