@@ -22,8 +22,10 @@ from server.domain import backoff
 from server.services.following import Following
 from server.storage.sessions import LOST
 
-PORTION: Final = 64  # pushes, each a write to a socket of some 20 µs, before the loop serves others
-REST_SECONDS: Final = 0.01  # between looks, so that changes that come one by one, and fast, are read together
+PORTION: Final = 32  # pushes, each a write to a socket of some 20 µs, before the loop serves others
+# Between looks that may be about several jobs, so that changes that come one by one, and fast, are read together. Those
+# of one job that come while it is told are read together anyway.
+REST_SECONDS: Final = 0.02
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 5.0
 DATABASE_IS_AWAY: Final = (*LOST, OSError)
@@ -123,10 +125,15 @@ class Feed(ABC):
         subscriber.end(errors)
         self.leave(subscriber)
 
-    async def _breathe(self) -> None:
+    def _rest_seconds(self) -> float:
+        """How long to wait between two looks."""
+        return REST_SECONDS
+
+    async def _breathe(self, pushes: int = 1) -> None:
         """Let the loop write what was pushed, and serve others, every `PORTION` pushes."""
-        self._pushes += 1
-        if self._pushes % PORTION == 0:
+        self._pushes += pushes
+        if self._pushes >= PORTION:
+            self._pushes = 0
             await asyncio.sleep(0)
 
     async def _follow(self) -> None:
@@ -140,7 +147,7 @@ class Feed(ABC):
             self._due.clear()
             try:
                 await self._look()
-                failures, rested = 0, loop.time() + REST_SECONDS
+                failures, rested = 0, loop.time() + self._rest_seconds()
             except DATABASE_IS_AWAY as error:
                 failures += 1
                 log.warning("a subscription could not be read", failures=failures, error=str(error))

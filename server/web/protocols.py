@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.protocol import State
+from websockets.protocol import OPEN
 
 from server.web.connections import Connections
 from server.web.frames import WRITE_TEXT, TextFrames
@@ -237,7 +237,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """See `WRITE_TEXT`."""
         if (
             not self.writable.is_set()
-            or self.conn.state is not State.OPEN
+            or self.conn.state is not OPEN
             or self.conn.extensions
             or self.transport.is_closing()
         ):
