@@ -22,7 +22,7 @@ def test_a_frame_is_whole_and_unmasked(size: int, head: bytes) -> None:
 
 
 def test_the_frame_of_one_text_is_made_once() -> None:
-    frames, text = TextFrames(), "".join(["to ", "all"])
+    frames, text = TextFrames(), "to all"
     assert frames.frame(text) is frames.frame(text)
 
 
