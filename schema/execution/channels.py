@@ -47,6 +47,7 @@ class JobFeed(Feed):
         self._channels: dict[str, Channel] = {}
         self._of: dict[Subscriber, Channel] = {}
         self._changed: dict[str, None] = {}
+        self._looked_at: set[str] = set()
 
     def notice(self, job_id: str, at: datetime | None = None) -> None:
         """See `Follower`."""
@@ -55,7 +56,7 @@ class JobFeed(Feed):
             self._mark(channel)
 
     def _rest_seconds(self) -> float:
-        return super()._rest_seconds() if len(self._channels) > 1 else 0.0
+        return 0.0 if self._changed.keys() <= self._looked_at else super()._rest_seconds()
 
     def _mark(self, channel: Channel) -> None:
         self._changed[channel.job_id] = None
@@ -89,6 +90,7 @@ class JobFeed(Feed):
         channels = [self._channels[job_id] for job_id in islice(self._changed, MOST_ENTRIES)]
         for channel in channels:
             del self._changed[channel.job_id]
+        self._looked_at = {channel.job_id for channel in channels}
         if self._changed:
             self._due.set()
         return channels

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from random import Random
 from typing import Any, Final
 
@@ -23,8 +24,8 @@ from server.services.following import Following
 from server.storage.sessions import LOST
 
 PORTION: Final = 32  # pushes, each a write to a socket of some 20 µs, before the loop serves others
-# Between looks that may be about several jobs, so that changes that come one by one, and fast, are read together. Those
-# of one job that come while it is told are read together anyway.
+# Between looks at different jobs, so that changes that come one by one, and fast, are read together. Those of one job
+# that come while it is told are read together anyway.
 REST_SECONDS: Final = 0.02
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 5.0
@@ -126,7 +127,7 @@ class Feed(ABC):
         self.leave(subscriber)
 
     def _rest_seconds(self) -> float:
-        """How long to wait between two looks."""
+        """How long after the last look the next one may be, about what has changed by now."""
         return REST_SECONDS
 
     async def _breathe(self, pushes: int = 1) -> None:
@@ -139,15 +140,15 @@ class Feed(ABC):
     async def _follow(self) -> None:
         draw, failures = Random(), 0  # noqa: S311  (spreads retries)
         loop = asyncio.get_running_loop()
-        rested = loop.time()
+        looked = -inf
         while self.subscribers:
             await self._due.wait()
-            if (rest := rested - loop.time()) > 0:
+            if (rest := looked + self._rest_seconds() - loop.time()) > 0:
                 await asyncio.sleep(rest)
             self._due.clear()
             try:
                 await self._look()
-                failures, rested = 0, loop.time() + self._rest_seconds()
+                failures, looked = 0, loop.time()
             except DATABASE_IS_AWAY as error:
                 failures += 1
                 log.warning("a subscription could not be read", failures=failures, error=str(error))

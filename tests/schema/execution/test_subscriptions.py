@@ -127,17 +127,22 @@ async def test_followers_of_different_jobs_share_statements(live: Api) -> None:
         client.close()
 
 
-async def test_only_a_feed_about_several_jobs_rests_between_looks(live: Api) -> None:
+async def test_a_feed_rests_only_before_it_looks_at_other_jobs(live: Api) -> None:
     jobs = [await job(live.database.engine, number, JobStatus.RUNNING) for number in range(2)]
-    one, again = [await Client(live).subscribe(EVENTS, id=jobs[0]) for _ in range(2)]
+    one = await Client(live).subscribe(UPDATED, id=jobs[0], keys=[])
+    other = await Client(live).subscribe(UPDATED, id=jobs[1], keys=[])
+    for client in (one, other):
+        await client.item()
     [feed] = live.execution.subscriptions._feeds.values()
-    assert feed._rest_seconds() == 0
-    other = await Client(live).subscribe(EVENTS, id=jobs[1])
-    assert feed._rest_seconds() == REST_SECONDS
-    other.close()
-    assert feed._rest_seconds() == 0
+    await tell(live.database.engine, jobs[0], "1")
+    await one.item()
+    rests = []
+    for job_id in jobs:
+        feed.notice(job_id)
+        rests.append(feed._rest_seconds())
+    assert rests == [0, REST_SECONDS]
     one.close()
-    again.close()
+    other.close()
 
 
 async def test_what_a_client_takes_at_once_is_not_queued_and_the_rest_waits_in_order(live: Api) -> None:
