@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from graphql import GraphQLFormattedError
 
-from schema.execution.feed import DATABASE_IS_AWAY, Feed, Reading
+from schema.execution.feed import DATABASE_IS_AWAY, PORTION, Feed, Reading
 from schema.execution.subscribers import Payload, Subscriber
 from schema.reads.declare import Start
 from schema.reads.streams import EVENTS_AT_ONCE
@@ -47,12 +47,16 @@ class JobFeed(Feed):
         self._channels: dict[str, Channel] = {}
         self._of: dict[Subscriber, Channel] = {}
         self._changed: dict[str, None] = {}
+        self._looked_at: set[str] = set()
 
     def notice(self, job_id: str, at: datetime | None = None) -> None:
         """See `Follower`."""
         channel = self._channels.get(job_id)
         if channel is not None and (at is None or at != channel.at):
             self._mark(channel)
+
+    def _rest_seconds(self) -> float:
+        return 0.0 if self._changed.keys() <= self._looked_at else super()._rest_seconds()
 
     def _mark(self, channel: Channel) -> None:
         self._changed[channel.job_id] = None
@@ -86,6 +90,7 @@ class JobFeed(Feed):
         channels = [self._channels[job_id] for job_id in islice(self._changed, MOST_ENTRIES)]
         for channel in channels:
             del self._changed[channel.job_id]
+        self._looked_at = {channel.job_id for channel in channels}
         if self._changed:
             self._due.set()
         return channels
@@ -190,26 +195,28 @@ class EventFeed(JobFeed):
             if after in channel.by_place:
                 channel.by_place[after] = channel.by_place.pop(after)
             return
-        for subscriber in tuple(channel.by_place.get(after, ())):
-            if await self._push(channel, subscriber, events) and terminal and not more:
-                self._end(subscriber)
+        subscribers = tuple(channel.by_place.get(after, ()))
+        at_once = max(1, PORTION // max(1, len(events)))
+        for first in range(0, len(subscribers), at_once):
+            portion = subscribers[first : first + at_once]
+            for subscriber in portion:
+                if self._push(channel, subscriber, events) and terminal and not more:
+                    self._end(subscriber)
+            await self._breathe(len(portion) * len(events))
         if more and channel.count:
             self._mark(channel)
 
-    async def _push(self, channel: Channel, subscriber: Subscriber, events: Sequence[tuple[int, Payload]]) -> bool:
+    def _push(self, channel: Channel, subscriber: Subscriber, events: Sequence[tuple[int, Payload]]) -> bool:
         """Push events as long as there is room; whether all were."""
+        if subscriber.closed:
+            return False
         channel.remove(subscriber)
         for sequence, payload in events:
-            if subscriber.closed:
-                return False
             if not subscriber.has_room:
                 subscriber.starved = True
                 break
             subscriber.push(payload)
             subscriber.after = sequence
-            await self._breathe()
-        if subscriber.closed:
-            return False
         channel.add(subscriber)
         return not subscriber.starved
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from random import Random
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from graphql import GraphQLError, GraphQLFormattedError
 
 from schema.execution.errors import masked
 from schema.execution.json_text import encode
-from schema.execution.subscribers import Payload, Subscriber
+from schema.execution.subscribers import Payload, Subscriber, Write
 from schema.reads.arguments import Request
 from schema.reads.declare import Start
 from schema.reads.plans import Plan
@@ -22,8 +23,10 @@ from server.domain import backoff
 from server.services.following import Following
 from server.storage.sessions import LOST
 
-PORTION: Final = 64  # pushes, each a write to a socket of some 20 µs, before the loop serves others
-REST_SECONDS: Final = 0.01  # between looks, so that changes that come one by one, and fast, are read together
+PORTION: Final = 32  # pushes, each a write to a socket of some 20 µs, before the loop serves others
+# Between looks at different jobs, so that changes that come one by one, and fast, are read together. Those of one job
+# that come while it is told are read together anyway.
+REST_SECONDS: Final = 0.02
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 5.0
 DATABASE_IS_AWAY: Final = (*LOST, OSError)
@@ -74,9 +77,9 @@ class Feed(ABC):
         self._pushes = 0
         self._task: asyncio.Task[None] | None = None
 
-    def join(self, wake: Callable[[], None], start: Start) -> Subscriber:
+    def join(self, wake: Callable[[], None], write: Write, start: Start) -> Subscriber:
         """A new subscriber."""
-        subscriber = Subscriber(wake, self, start.after)
+        subscriber = Subscriber(wake, self, start.after, write)
         self.subscribers.add(subscriber)
         self._admit(subscriber, start)
         if self._task is None:  # in a context of its own: a line in the log is about no single request
@@ -123,24 +126,29 @@ class Feed(ABC):
         subscriber.end(errors)
         self.leave(subscriber)
 
-    async def _breathe(self) -> None:
+    def _rest_seconds(self) -> float:
+        """How long after the last look the next one may be, about what has changed by now."""
+        return REST_SECONDS
+
+    async def _breathe(self, pushes: int = 1) -> None:
         """Let the loop write what was pushed, and serve others, every `PORTION` pushes."""
-        self._pushes += 1
-        if self._pushes % PORTION == 0:
+        self._pushes += pushes
+        if self._pushes >= PORTION:
+            self._pushes = 0
             await asyncio.sleep(0)
 
     async def _follow(self) -> None:
         draw, failures = Random(), 0  # noqa: S311  (spreads retries)
         loop = asyncio.get_running_loop()
-        rested = loop.time()
+        looked = -inf
         while self.subscribers:
             await self._due.wait()
-            if (rest := rested - loop.time()) > 0:
+            if (rest := looked + self._rest_seconds() - loop.time()) > 0:
                 await asyncio.sleep(rest)
             self._due.clear()
             try:
                 await self._look()
-                failures, rested = 0, loop.time() + REST_SECONDS
+                failures, looked = 0, loop.time()
             except DATABASE_IS_AWAY as error:
                 failures += 1
                 log.warning("a subscription could not be read", failures=failures, error=str(error))

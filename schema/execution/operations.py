@@ -27,7 +27,7 @@ from schema.execution.documents import Operation, Refusal
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.preparation import Preparation, Prepared
-from schema.execution.subscribers import Payload, Subscriber
+from schema.execution.subscribers import Payload, Subscriber, Write, queued
 from schema.execution.subscriptions import Subscriptions
 from schema.lanes import LONGEST_SECONDS, Lanes, Overloaded
 from schema.limits import LIMITS, Limits
@@ -203,13 +203,15 @@ class Execution:
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
             return failed(error)
 
-    async def subscribe(self, prepared: Prepared, context: Context, wake: Callable[[], None]) -> Subscriber:
-        """A subscriber of a subscription; `wake` is called when there is something to take. It must be closed.
+    async def subscribe(
+        self, prepared: Prepared, context: Context, wake: Callable[[], None], write: Write = queued
+    ) -> Subscriber:
+        """A subscriber of a subscription; for `wake` and `write` see there. It must be closed.
 
         One that can't be followed has its ending right away.
         """
         try:
-            return await self.subscriptions.join(prepared.operation, prepared.coerced, context, wake)
+            return await self.subscriptions.join(prepared.operation, prepared.coerced, context, wake, write)
         except Refusal as refusal:
             errors: Sequence[GraphQLFormattedError] = refusal.errors
         except Exception as error:  # noqa: BLE001  (it is logged and masked, and ends this subscription alone)

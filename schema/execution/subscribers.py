@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from graphql import GraphQLFormattedError
 
@@ -44,6 +44,14 @@ class Ending:
     errors: Sequence[GraphQLFormattedError] = ()
 
 
+Write: TypeAlias = Callable[[Payload], bool]
+
+
+def queued(_payload: Payload) -> bool:
+    """The `write` of a client that takes all from its queue."""
+    return False
+
+
 class Source(Protocol):
     """What a subscriber belongs to."""
 
@@ -57,15 +65,23 @@ class Source(Protocol):
 class Subscriber:
     """The queue of one client. `wake` is called when there is something to take where there was nothing.
 
+    `write` sends a payload to the client at once, and returns False where it cannot: then the payload is queued.
     `after` is the feed's: up to where this subscriber was told. `starved` says that the feed could not give it all.
     """
 
-    __slots__ = ("_ending", "_pending", "_size", "_source", "_wake", "after", "closed", "starved")
+    __slots__ = ("_ending", "_pending", "_size", "_source", "_wake", "_write", "after", "closed", "starved")
 
-    def __init__(self, wake: Callable[[], None], source: Source | None = None, after: Any = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        source: Source | None = None,
+        after: Any = None,  # noqa: ANN401
+        write: Write = queued,
+    ) -> None:
         self.after = after
         self.closed = self.starved = False
         self._wake = wake
+        self._write = write
         self._source = source
         self._pending: deque[Payload] = deque()
         self._size = 0
@@ -82,8 +98,8 @@ class Subscriber:
         return bool(self._pending) or self._ending is not None
 
     def push(self, payload: Payload) -> None:
-        """Add a payload."""
-        if self.closed:
+        """Send a payload, or add it to the queue."""
+        if self.closed or (not self._pending and self._write(payload)):
             return
         self._pending.append(payload)
         self._size += len(payload.json)

@@ -14,7 +14,7 @@ from schema.execution.documents import Operation, Refusal
 from schema.execution.errors import masked
 from schema.execution.feed import Feed, Reading
 from schema.execution.jobs_feed import JobsFeed
-from schema.execution.subscribers import Subscriber
+from schema.execution.subscribers import Subscriber, Write
 from schema.reads import selection
 from schema.reads.arguments import Recorder, Request, plain
 from schema.reads.compiler import declared
@@ -61,9 +61,14 @@ class Subscriptions:
         return sum(len(feed.subscribers) for feed in self._feeds.values())
 
     async def join(
-        self, operation: Operation, variables: VariableValues, context: Context, wake: Callable[[], None]
+        self,
+        operation: Operation,
+        variables: VariableValues,
+        context: Context,
+        wake: Callable[[], None],
+        write: Write,
     ) -> Subscriber:
-        """A subscriber, whose queue wakes its client. Raises `Refusal` for what the client got wrong."""
+        """A subscriber with the `wake` and `write` of its client. Raises `Refusal` for what the client got wrong."""
         request = Request(context.caller, variables)
         selected = self._selected(operation, request)
         try:
@@ -77,7 +82,7 @@ class Subscriptions:
             raise Refusal([no_job(start.job_id)])
         complete = None if whole else partial(self._completed, operation, variables, context)
         reading = Reading(plan, request, context.services.following, selected.key, complete)
-        return self._feed((id(plan), context.caller, values), selected.read.stream, reading).join(wake, start)
+        return self._feed((id(plan), context.caller, values), selected.read.stream, reading).join(wake, write, start)
 
     def _feed(self, key: object, stream: Stream, reading: Reading) -> Feed:
         def forget() -> None:

@@ -5,7 +5,7 @@ It speaks ASGI itself: what Starlette's WebSocket adds is paid for each message 
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from schema.execution.subscribers import Payload, Subscriber
 from schema.reads.context import Context
 from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
+from server.web.frames import WRITE_TEXT
 
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_STREAMS: Final = 100
@@ -56,6 +57,10 @@ class Stream:
         """There is something to send."""
         self.writer.add(self)
 
+    def write(self, payload: Payload) -> bool:
+        """Send a payload at once; False where it has to wait."""
+        return self.writer.write(payload.framed(self.head, "}"))
+
     def end(self) -> None:
         """Send nothing more."""
         if self.task is not None:
@@ -87,7 +92,7 @@ class Conversation:
         self._pings = pings
         self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writer = Writer(self, send)
+        self._writer = Writer(self, scope, send)
         self._acknowledged = False
 
     async def run(self) -> None:
@@ -167,7 +172,7 @@ class Conversation:
             await self.send({"id": id_, "type": "error", "payload": [error]})
             return
         stream = self._streams[id_] = Stream(id_, self._writer)
-        stream.task = self._start(self._begin(stream, payload), f"stream {id_}")
+        stream.task = self.start(self._begin(stream, payload), f"stream {id_}")
 
     async def _begin(self, stream: Stream, payload: Mapping[str, Any]) -> None:
         """Execute an operation; a subscription goes on in its subscriber's queue, and needs no task."""
@@ -175,7 +180,7 @@ class Conversation:
         try:
             prepared = await self._execution.prepare(payload)
             if prepared.operation.type is OperationType.SUBSCRIPTION:
-                stream.subscriber = await self._execution.subscribe(prepared, self._context, stream.wake)
+                stream.subscriber = await self._execution.subscribe(prepared, self._context, stream.wake, stream.write)
                 stream.task = None
                 return
             errors = await self._answer(stream, prepared)
@@ -231,7 +236,8 @@ class Conversation:
         with suppress(OSError, RuntimeError):  # the client was quicker
             await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
 
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task that ends with the conversation, at the latest."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -247,72 +253,72 @@ class Conversation:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def start_writer(self) -> asyncio.Task[None]:
-        """The task that sends what subscriptions tell."""
-        return self._start(self._writer.run(), "websocket writer")
-
 
 class Writer:
-    """Sends what the subscriptions of one socket have to tell, one frame of each in turn, and pings.
+    """Sends what the subscriptions of one socket have to tell, and pings: at once as long as the client keeps up.
 
-    A client that reads nothing holds up this task, and what its subscribers' queues hold.
+    For a client that does not there is a task, which sends one frame of each subscription in turn. It holds one frame;
+    the rest waits in the queues of the subscribers.
     """
 
-    def __init__(self, conversation: Conversation, send: Send) -> None:
+    def __init__(self, conversation: Conversation, scope: Scope, send: Send) -> None:
         self._conversation = conversation
         self._send = send
+        extension = scope.get("extensions", {}).get(WRITE_TEXT)
+        self._write: Callable[[str], bool] | None = extension and extension["write"]
         self._ready: deque[Stream] = deque()
         self._pinging = False
-        self._waiting: asyncio.Future[None] | None = None
-        self._started = self._ended = False
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def write(self, text: str) -> bool:
+        """Send a frame at once; False where it has to wait, or others wait already."""
+        return self._task is None and self._write is not None and self._write(text)
 
     def add(self, stream: Stream) -> None:
-        """Send what a stream has."""
+        """Send what a stream has in its queue."""
         if not stream.ready:
             stream.ready = True
             self._ready.append(stream)
-            self._wake()
+            self._begin()
 
     def ping(self) -> None:
         """Send a ping, unless one still waits to be sent."""
-        self._pinging = True
-        self._wake()
+        if not self.write(PING):
+            self._pinging = True
+            self._begin()
 
     def end(self) -> None:
         """Start no more."""
         self._ended = True
 
-    def _wake(self) -> None:
-        if self._waiting is not None:
-            if not self._waiting.done():
-                self._waiting.set_result(None)
-        elif not self._started and not self._ended:
-            self._started = True
-            self._conversation.start_writer()
+    def _begin(self) -> None:
+        if self._task is None and not self._ended:
+            self._task = self._conversation.start(self._run(), "websocket writer")
 
-    async def run(self) -> None:
-        """Send until the client is gone. Frames go straight to ASGI: a coroutine more is paid for each message."""
-        loop = asyncio.get_running_loop()
-        with suppress(OSError, RuntimeError, WebSocketDisconnect):  # RuntimeError: this side has closed
-            while True:
+    async def _run(self) -> None:
+        try:
+            while self._ready or self._pinging:
                 while self._ready:
-                    stream = self._ready.popleft()
-                    stream.ready = False
-                    subscriber = stream.subscriber
-                    item = subscriber.take() if subscriber is not None else None
-                    if isinstance(item, Payload):
-                        if subscriber is not None and subscriber.waiting:
-                            self.add(stream)
-                        await self._send({"type": "websocket.send", "text": item.framed(stream.head, "}")})
-                    elif item is not None:
-                        await self._conversation.complete(stream, item.errors)
+                    await self._send_next(self._ready.popleft())
                 if self._pinging:
                     await self._send({"type": "websocket.send", "text": PING})
                     self._pinging = False
-                elif not self._ready:
-                    self._waiting = loop.create_future()
-                    await self._waiting
-                    self._waiting = None
+        except (OSError, RuntimeError, WebSocketDisconnect):  # RuntimeError: this side has closed
+            self._ended = True
+        finally:
+            self._task = None
+
+    async def _send_next(self, stream: Stream) -> None:
+        stream.ready = False
+        subscriber = stream.subscriber
+        item = subscriber.take() if subscriber is not None else None
+        if isinstance(item, Payload):
+            if subscriber is not None and subscriber.waiting:
+                self.add(stream)
+            await self._send({"type": "websocket.send", "text": item.framed(stream.head, "}")})
+        elif item is not None:
+            await self._conversation.complete(stream, item.errors)
 
 
 def _id(message: dict[str, Any]) -> str:

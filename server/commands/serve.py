@@ -129,6 +129,7 @@ def _configuration(app: ASGIApp, settings: Settings) -> LimitedConfig:
         Connections(limits),
         loop="none",  # it runs on ours
         ws_max_size=settings.max_body,
+        ws_per_message_deflate=False,  # each socket would deflate each small message again, with a window of its own
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.protocol import OPEN
 
 from server.web.connections import Connections
+from server.web.frames import WRITE_TEXT, TextFrames
 from server.web.refusal import refusal
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -24,6 +26,7 @@ class LimitedConfig(uvicorn.Config):
     def __init__(self, app: ASGIApp, connections: Connections, **options: Any) -> None:  # noqa: ANN401  (uvicorn's)
         super().__init__(app, http=HttpProtocol, ws=WebSocketProtocol, **options)
         self.connections = connections
+        self.frames = TextFrames()
 
 
 # the part of a request that comes next; plain numbers, because they are compared several times in each request
@@ -202,6 +205,16 @@ class HttpProtocol(HttpToolsProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket, whose connection `HttpProtocol` has counted."""
 
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._frames = cast("LimitedConfig", config).frames
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         _limited(self.config).release(_address(self.transport))
@@ -213,6 +226,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_response(HTTPStatus.BAD_REQUEST, "The handshake can't be read.", ()))
             self.transport.close()
+
+    async def run_asgi(self) -> None:
+        """Let the application write without waiting, too."""
+        extensions = cast("dict[str, dict[str, object]]", self.scope["extensions"])
+        extensions[WRITE_TEXT] = {"write": self.write_text}
+        await super().run_asgi()
+
+    def write_text(self, text: str) -> bool:
+        """See `WRITE_TEXT`."""
+        if (
+            not self.writable.is_set()
+            or self.conn.state is not OPEN
+            or self.conn.extensions
+            or self.transport.is_closing()
+        ):
+            return False
+        self.transport.write(self._frames.frame(text))
+        return True
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Send; a response in place of a handshake completes it, which uvicorn 0.54 takes for an error."""

@@ -90,6 +90,7 @@ def configuration(app: Starlette, port: int) -> uvicorn.Config:
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

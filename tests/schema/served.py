@@ -35,6 +35,8 @@ from server.storage import jobs, tables
 from server.storage.database import Database
 from server.storage.database import connect as connect_database
 from server.storage.events import Entry
+from server.web.connections import ConnectionLimits, Connections
+from server.web.protocols import LimitedConfig
 from tests.schema import rows
 from tests.schema.clients import DEADLINE, PROTOCOL, Events, Socket, eventually
 
@@ -76,11 +78,10 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
-            uvicorn.Config(
+            LimitedConfig(
                 app,
+                Connections(ConnectionLimits()),
                 loop="none",
-                http="httptools",
-                ws="websockets-sansio",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

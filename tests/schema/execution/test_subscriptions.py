@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from schema.execution.channels import MOST_ENTRIES
+from schema.execution.feed import REST_SECONDS
 from schema.execution.subscribers import MOST_BYTES, MOST_PAYLOADS, Ending, Payload, Subscriber
 from schema.reads.streams import EVENTS_AT_ONCE
 from server.domain.status import JobStatus
@@ -124,6 +125,56 @@ async def test_followers_of_different_jobs_share_statements(live: Api) -> None:
     assert await reads(live, "unnest") == 1
     for client in followed:
         client.close()
+
+
+async def test_a_feed_rests_only_before_it_looks_at_other_jobs(live: Api) -> None:
+    jobs = [await job(live.database.engine, number, JobStatus.RUNNING) for number in range(2)]
+    one = await Client(live).subscribe(UPDATED, id=jobs[0], keys=[])
+    other = await Client(live).subscribe(UPDATED, id=jobs[1], keys=[])
+    for client in (one, other):
+        await client.item()
+    [feed] = live.execution.subscriptions._feeds.values()
+    await tell(live.database.engine, jobs[0], "1")
+    await one.item()
+    rests = []
+    for job_id in jobs:
+        feed.notice(job_id)
+        rests.append(feed._rest_seconds())
+    assert rests == [0, REST_SECONDS]
+    one.close()
+    other.close()
+
+
+async def test_what_a_client_takes_at_once_is_not_queued_and_the_rest_waits_in_order(live: Api) -> None:
+    job_id = await job(live.database.engine, 0, JobStatus.RUNNING)
+    written: list[int] = []
+    reads_on = True
+
+    def write(payload: Payload) -> bool:
+        if reads_on:
+            written.append(json.loads(payload.json)["data"]["trainingJobEvents"]["sequence"])
+        return reads_on
+
+    woken = asyncio.Event()
+    prepared = await live.execution.prepare({"query": EVENTS, "variables": {"id": job_id}})
+    subscriber = await live.execution.subscribe(prepared, live.context, woken.set, write)
+    await tell(live.database.engine, job_id, "1")
+    await tell(live.database.engine, job_id, "2")
+    await eventually(lambda: written == [1, 2])
+    assert not woken.is_set()
+    assert not subscriber.waiting
+    reads_on = False
+    await tell(live.database.engine, job_id, "3")
+    await eventually(woken.is_set)
+    reads_on = True  # what waits comes first, all the same
+    await tell(live.database.engine, job_id, "4")
+    await eventually(lambda: subscriber.after == 4)
+    assert written == [1, 2]
+    taken = [item for item in (subscriber.take(), subscriber.take()) if isinstance(item, Payload)]
+    assert [json.loads(item.json)["data"]["trainingJobEvents"]["message"] for item in taken] == ["3", "4"]
+    await tell(live.database.engine, job_id, "5")
+    await eventually(lambda: written == [1, 2, 5])
+    subscriber.close()
 
 
 async def test_reads_of_subscriptions_never_use_the_connections_for_writes(live: Api) -> None:

@@ -176,7 +176,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(own: Served, *, abrupt: 
             await socket.subscribe("mutation", CREATE, name="never")
             await own.watched(2)
             await lock.waiting(2)
-            assert tasks() == {"websocket writer", "stream query", "stream mutation"}
+            assert tasks() == {"stream query", "stream mutation"}
             if abrupt:
                 socket.connection.transport.abort()
             else:

@@ -2,14 +2,17 @@
 
 import asyncio
 import resource
+import socket
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
 
 from server.bus import Bus
-from server.commands.serve import OTHER_FILES, _room_for, open_app
+from server.commands.serve import OTHER_FILES, _configuration, _room_for, _Server, open_app
 from server.reconciler import mirror_loop
 from server.settings import Settings
 
@@ -62,3 +65,21 @@ def test_connections_have_files(
     with capture_logs():
         assert _room_for(10_000) == room
     assert limits == ([] if raised_to is None else [(raised_to, hard)])
+
+
+async def test_a_browser_that_offers_to_compress_costs_no_more_than_others() -> None:
+    async def accept(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    server = _Server(_configuration(accept, Settings()), asyncio.Event())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        async with connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/", compression="deflate") as client:
+            assert client.response is not None
+            assert "Sec-WebSocket-Extensions" not in client.response.headers
+        server.should_exit = True
+        async with asyncio.timeout(DEADLINE):
+            await serving

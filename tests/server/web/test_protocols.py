@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import httpx
 import pytest
 import uvicorn
 from starlette.routing import Router, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from server.web.connections import ConnectionLimits, Connections
+from server.web.frames import WRITE_TEXT
 from server.web.protocols import LimitedConfig
+from tests.schema.clients import eventually
 from tests.server.web.standins import LIMIT, Around
 
 DEADLINE = 30.0
@@ -303,3 +305,64 @@ async def test_a_client_that_reads_only_when_all_is_sent_hears_why_it_was_refuse
     async with served(ConnectionLimits()) as server:
         response = await asyncio.to_thread(send_and_read, server.port)
     assert (status(response), code(response)) == (413, "BODY_TOO_LARGE")
+
+
+class Direct:
+    """An endpoint that is told by its client how often to write what, and says how that went."""
+
+    def __init__(self) -> None:
+        self.written: list[bool] = []
+        self.write: Callable[[str], bool] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        write = self.write = scope["extensions"][WRITE_TEXT]["write"]
+        self.written.append(write("before the handshake"))
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            count, text = message["text"].split(" ")
+            self.written += [write(text) for _ in range(int(count))]
+            await send({"type": "websocket.send", "text": "done"})
+
+
+async def test_texts_are_written_at_once_and_in_order() -> None:
+    app = Direct()
+    texts = ["", "a", "é" * 70, "x" * 65_536, "y" * 300_000, "y" * 300_000, "a"]
+    async with served(ConnectionLimits(), app) as server:
+        async with connect(f"ws://127.0.0.1:{server.port}/", compression=None) as client, asyncio.timeout(DEADLINE):
+            for text in texts:
+                await client.send(f"2 {text}")
+                assert [await client.recv() for _ in range(2)] == [text] * 2
+                assert await client.recv() == "done"
+        assert app.write is not None
+        await eventually(lambda: server.connections._open == 0)
+        assert app.write("after the end") is False
+    assert app.written == [False, *[True] * 2 * len(texts)]
+
+
+async def test_a_compressed_socket_is_written_to_by_send_alone() -> None:
+    app = Direct()
+    async with (
+        served(ConnectionLimits(), app) as server,
+        connect(f"ws://127.0.0.1:{server.port}/", compression="deflate") as client,
+        asyncio.timeout(DEADLINE),
+    ):
+        await client.send("1 text")
+        assert await client.recv() == "done"
+    assert app.written == [False, False]
+
+
+async def test_who_does_not_read_is_not_written_to_at_once() -> None:
+    app = Direct()
+    async with (
+        served(ConnectionLimits(), app) as server,
+        connect(f"ws://127.0.0.1:{server.port}/", compression=None) as client,
+        asyncio.timeout(DEADLINE),
+    ):
+        await client.send(f"200 {'x' * 500_000}")
+        sent = 0
+        while (text := await client.recv()) != "done":
+            assert text == "x" * 500_000
+            sent += 1
+    assert app.written[1:] == [True] * sent + [False] * (200 - sent)
+    assert 0 < sent < 200
