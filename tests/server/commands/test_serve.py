@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from server.bus import Bus
-from server.commands.serve import OTHER_FILES, _room_for, open_app
+from server.commands.serve import FRAME_BYTES, OTHER_FILES, _configuration, _room_for, open_app
 from server.settings import Settings
 
 DEADLINE = 30.0
@@ -31,6 +32,14 @@ async def test_readyz_names_the_part_that_is_not_at_work(
     reason = "the poller ended unforeseen (TypeError) and is started again"
     assert response.status_code == 503
     assert response.json() == {"status": "not ready", "reason": reason, "parts": {"poller": reason}}
+
+
+@pytest.mark.parametrize(("max_body", "largest"), [(16_777_216, FRAME_BYTES), (2_048, 2_048)])
+def test_messages_of_websockets_are_no_larger_than_bodies(max_body: int, largest: int) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    assert _configuration(app, Settings(max_body=max_body)).ws_max_size == largest
 
 
 @pytest.mark.parametrize(
