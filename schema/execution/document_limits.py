@@ -19,6 +19,7 @@ LONGEST_TEXT = 100_000  # characters
 MOST_TOKENS = 10_000
 MOST_COMMENTS = 5_000
 MOST_SELECTIONS = 5_000
+MOST_ENTRIES = 1_000  # of lists and objects in arguments: graphql-core makes an error of each that is wrong
 MOST_PLACES = 200  # objects and lists; to compile one takes some 3 ms
 MOST_REPEATS = 20_000
 MOST_META = 3  # fields __schema and __type; tools ask for one or two

@@ -15,13 +15,13 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    parse,
     validate,
 )
 
 from schema.execution.cost import Costs
-from schema.execution.document_limits import LONGEST_TEXT, MOST_COMMENTS, MOST_TOKENS, refuse_too_much
+from schema.execution.document_limits import LONGEST_TEXT, refuse_too_much
 from schema.execution.errors import clipped
+from schema.execution.parsing import parsed
 from schema.execution.variables import Variables
 from schema.lanes import Lanes
 from schema.reads.plans import Place
@@ -29,7 +29,7 @@ from schema.reads.selection import Document
 
 MOST_KEPT_BYTES = 24 * 1024 * 1024
 LARGEST_KEPT_BYTES = MOST_KEPT_BYTES // 2  # a larger one is read anew each time
-TOKEN_BYTES = 560  # the most that a document was seen to take in memory for each of its tokens
+TOKEN_BYTES = 490  # the most that a document was seen to take in memory for each of its tokens
 QUICK_CHARACTERS = 4_096  # up to 40 ms on the machine that this was measured on; the longest takes 0.6 s
 MOST_ERRORS = 10
 MOST_NAMES = 20
@@ -139,27 +139,19 @@ class Documents:
 def read(schema: GraphQLSchema, text: str) -> Reading:
     """Parse, weigh and validate a text. Takes up to a second for the longest: runs in a thread."""
     try:
-        document = parse(text, max_lexical_tokens=MOST_TOKENS, max_comments=MOST_COMMENTS)
+        document = parsed(text)
         refuse_too_much(document)
     except GraphQLError as error:
         return _refused(text, [error])
     errors = validate(schema, document, max_errors=MOST_ERRORS)
     if errors:
         return _refused(text, errors)
-    return Reading(_operations(schema, text, document), len(text) + tokens(document) * TOKEN_BYTES)
+    return Reading(_operations(schema, text, document), len(text) + document.token_count * TOKEN_BYTES)
 
 
 def _refused(text: str, errors: Sequence[GraphQLError]) -> Reading:
     refusal = Refusal.because(errors)
     return Reading(refusal, len(text) + 1_000 * len(refusal.errors))
-
-
-def tokens(document: DocumentNode) -> int:
-    """How many tokens a parsed document keeps, comments among them."""
-    count, token = 0, document.loc.start_token if document.loc is not None else None
-    while token is not None:
-        count, token = count + 1, token.next
-    return count
 
 
 def _operations(schema: GraphQLSchema, text: str, document: DocumentNode) -> Operations:

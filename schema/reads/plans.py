@@ -12,7 +12,7 @@ from graphql import GraphQLError
 from sqlalchemy import ColumnElement, LargeBinary, Select, Text, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from schema.lanes import Lanes
+from schema.lanes import Lanes, collecting
 from schema.limits import LIMITS
 from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
@@ -22,7 +22,7 @@ from server.storage.sessions import Sessions
 
 MOST_SHAPES = 32
 MOST_KEPT = 32 * 1024 * 1024  # bytes, by the measured sizes below
-CHARACTER_OF_TEXT = 280  # bytes that a dense document takes: its nodes refer to all its tokens, and plans to its nodes
+CHARACTER_OF_TEXT = 200  # bytes that a dense document takes: plans refer to its nodes
 CHARACTER_OF_SQL = 3
 QUESTION = 500
 QUICK_CHARACTERS = 2_048  # of a selection; compiled in up to 50 ms on the machine that this was measured on
@@ -129,7 +129,9 @@ class Plans:
                 plan = self._kept(place, request)
                 if plan is None:
                     quick = _length(nodes, document) <= QUICK_CHARACTERS
-                    plan = await self._lanes.run(compile_plan, request, document, value, self._most_bytes, quick=quick)
+                    plan = await self._lanes.run(
+                        collecting(compile_plan), request, document, value, self._most_bytes, quick=quick
+                    )
                     self._keep(place, plan)
         return plan
 

@@ -19,6 +19,7 @@ from schema.reads.plans import Plans
 from schema.transport import graphql_http
 from schema.transport.graphql_http import Answered
 from schema.transport.heartbeat import Heartbeat
+from schema.transport.incoming import Incoming
 from schema.transport.timing import Timing
 from schema.transport.websocket import Conversation
 from server.assembly import Services
@@ -41,6 +42,7 @@ class Endpoint:
         self._plans = Plans(lanes, limits.result_bytes)
         self._ide = ide
         self._timing = timing
+        self._incoming = Incoming()
         self._outgoing_bytes = 0
         self._pings = Heartbeat(timing.ping_every)
         self._comments = Heartbeat(timing.comment_every)
@@ -63,8 +65,8 @@ class Endpoint:
                 pings=self._pings,
             ).run()
             return
-        with suppress(ClientDisconnect):
-            response = await self._respond(scope, receive)
+        with suppress(ClientDisconnect), self._incoming.counted(scope, receive) as counted:
+            response = await self._respond(scope, counted)
             if isinstance(response, Answered) and len(response.body) > SMALL_BYTES:
                 await self._send_large(response, scope, receive, send)
             else:

@@ -17,12 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.execution.documents import Refusal
-from schema.execution.json_text import NotJson, TooManyEntries, decode, encode
+from schema.execution.json_text import NotJson, TooManyEntries, encode
 from schema.execution.operations import Execution, refused
 from schema.execution.preparation import Prepared
 from schema.lanes import Lanes, Overloaded
 from schema.reads.context import Context
-from schema.transport import negotiation
+from schema.transport import decoding, negotiation
 from schema.transport.disconnect import unless_gone
 from schema.transport.event_stream import EventStream
 from schema.transport.heartbeat import Heartbeat
@@ -30,8 +30,6 @@ from schema.transport.negotiation import EVENT_STREAM, GRAPHQL_JSON, JSON, Accep
 
 METHODS: Final = b"GET, POST"
 COST: Final = b"x-graphql-cost"  # with the value 1 it asks for `extensions.cost`
-SMALL_BYTES: Final = 8 * 1024  # decoded in well under a millisecond
-QUICK_BYTES: Final = 256 * 1024  # decoded in a few
 SLICE_BYTES: Final = 256 * 1024
 RETRY: Final = ((b"retry-after", b"1"),)
 
@@ -64,6 +62,8 @@ async def respond(
         _refuse_unsafe(scope["method"], prepared, accepted)
     except HttpError as error:
         return Answered(encode(error.body), error.status, accepted.refusal, error.headers)
+    except Overloaded:
+        return overloaded(accepted.refusal)
     except Refusal as refusal:
         return _refused(refusal.errors, accepted)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
@@ -170,17 +170,12 @@ async def _from_query(parameters: QueryParams, lanes: Lanes) -> dict[str, Any]:
 async def _decoded(text: str | bytes, what: str, lanes: Lanes) -> Any:  # noqa: ANN401
     """The value of a JSON text; of a large one beside the event loop."""
     try:
-        if len(text) <= SMALL_BYTES:
-            return decode(text)
-        return await lanes.run(decode, text, quick=len(text) <= QUICK_BYTES)
+        return await decoding.decoded(text, lanes)
     except TooManyEntries as error:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         raise HttpError(status, f"{what} {error}", code="TOO_LARGE") from None
     except NotJson:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{what} is not valid JSON in UTF-8") from None
-    except Overloaded as error:
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        raise HttpError(status, error.message, code="OVERLOADED", headers=RETRY) from None
 
 
 def _refuse_unacceptable(accepted: Accepted) -> None:

@@ -14,11 +14,13 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from schema.execution.documents import Refusal
-from schema.execution.json_text import NotJson, decode, encode
+from schema.execution.json_text import NotJson, encode
 from schema.execution.operations import Execution, failed
 from schema.execution.preparation import Prepared
 from schema.execution.subscribers import Payload, Subscriber
+from schema.lanes import Overloaded
 from schema.reads.context import Context
+from schema.transport import decoding
 from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
 from server.web.frames import WRITE_TEXT
@@ -212,9 +214,11 @@ class Conversation:
             raise WebSocketDisconnect(frame.get("code", 1005))
         text = frame.get("text")
         try:
-            message = None if text is None else decode(text)
+            message = None if text is None else await decoding.decoded(text, self._execution.lanes)
         except NotJson:
             message = None
+        except Overloaded:
+            raise Closing(1013, "The server is busy with other large requests; try again later") from None
         if not isinstance(message, dict):
             raise Closing(4400, "A message must be a JSON object in a text frame")
         if not isinstance(message.get("payload"), dict | None):

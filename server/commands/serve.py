@@ -31,7 +31,11 @@ from server.web.protocols import LimitedConfig
 
 GRACE_SECONDS: Final = 3  # for requests that are under way
 KEEP_ALIVE_SECONDS: Final = 60  # longer than clients keep an idle connection, so that they are who closes it
+FRAME_BYTES: Final = 1024 * 1024  # the largest message of a WebSocket; larger requests are posted
 OTHER_FILES: Final = 500  # open at once: databases, libraries, trainings
+# objects made, collections of the youngest generation, of the middle one; Python has 700, 10, 10. What a request leaves
+# is collected when it has left it (`schema.lanes`), and must not have grown old by then.
+COLLECT_AFTER: Final = (700, 150, 10)
 SWITCH_SECONDS: Final = 0.0005  # how long a thread that computes may hold up the event loop; Python has 0.005
 
 log = structlog.get_logger(__name__)
@@ -87,6 +91,7 @@ async def _serve(settings: Settings) -> int:
         ending = asyncio.Event()
         async with open_app(settings, ending) as app:
             sys.setswitchinterval(SWITCH_SECONDS)
+            gc.set_threshold(*COLLECT_AFTER)
             gc.freeze()  # what is there now stays: no collection need look at it again
             stop.server = _Server(_configuration(app, settings), ending)
             await stop.server.serve(sockets=[accepting])
@@ -128,7 +133,7 @@ def _configuration(app: ASGIApp, settings: Settings) -> LimitedConfig:
         app,
         Connections(limits),
         loop="none",  # it runs on ours
-        ws_max_size=settings.max_body,
+        ws_max_size=min(settings.max_body, FRAME_BYTES),
         ws_per_message_deflate=False,  # each socket would deflate each small message again, with a window of its own
         lifespan="off",
         log_config=None,

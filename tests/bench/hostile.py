@@ -90,6 +90,16 @@ def attacks() -> list[Attack]:
             each(lambda: [aliases(lists, 40, f"d{turn}_") for turn in range(40)]),
             at_once=8,
         ),
+        Attack(
+            "10 documents of 100 lists, as many as may be",
+            each(lambda: [aliases(lists, 100, f"e{turn}_") for turn in range(10)]),
+            at_once=8,
+        ),
+        Attack(
+            "10 bodies of 15 MB at once",
+            each(lambda: ["{ __typename } #" + "x" * (15_000_000 + turn) for turn in range(10)]),
+            at_once=10,
+        ),
         Attack("the same pairs over and over, 100 by 100 by 10", post(SAME_PAIRS % 10)),
         Attack("the same pairs over and over, 100 by 100 by 25", post(SAME_PAIRS % 25)),
     ]

@@ -1,12 +1,13 @@
 """Work beside the event loop: in two threads, in line, with an end to the line."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
 
 from schema import lanes as lanes_module
-from schema.lanes import Lanes, Overloaded
+from schema.lanes import Lanes, Overloaded, collecting
 
 
 async def in_line(lanes: Lanes, count: int, work: threading.Event, *, quick: bool) -> list[asyncio.Task[bool]]:
@@ -72,3 +73,23 @@ async def test_what_a_call_raises_is_raised_to_its_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         await lanes.run(divmod, 1, 0, quick=True)
     assert await lanes.run(len, "four", quick=True) == 4
+
+
+class _Knot:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_cycles_that_work_leaves_are_gone_with_its_result() -> None:
+    def work(count: int) -> int:
+        return len([_Knot() for _ in range(count)])
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert await Lanes().run(collecting(work), 10_000, quick=False) == 10_000
+        assert not any(isinstance(one, _Knot) for one in gc.get_objects())
+    finally:
+        gc.enable()

@@ -121,7 +121,8 @@ async def test_a_text_may_have_10000_tokens(schema: GraphQLSchema) -> None:
     assert MOST_TOKENS == 10_000
 
     def with_tokens(count: int) -> str:
-        return "{ trainingJobs(filter: { status: [" + "PENDING " * (count - 14) + "] }) { totalCount } }"
+        fields = " ".join(f"a{number}: id" for number in range(count // 3 - 3))
+        return "{ trainingJobs { nodes { " + fields + " } } }"
 
     assert await refusal(schema, with_tokens(9_990)) is None
     found = await refusal(schema, with_tokens(10_010))

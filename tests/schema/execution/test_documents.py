@@ -6,7 +6,7 @@ import threading
 import tracemalloc
 
 import pytest
-from graphql import GraphQLSchema, OperationType, parse
+from graphql import GraphQLSchema, OperationType
 
 from schema.execution import documents as documents_module
 from schema.execution.document_limits import LONGEST_TEXT
@@ -19,8 +19,8 @@ from schema.execution.documents import (
     Reading,
     Refusal,
     read,
-    tokens,
 )
+from schema.execution.parsing import parsed
 from schema.lanes import MOST_WAITING, Lanes
 
 TWO = "query A{__typename} mutation B{__typename} fragment F on Query{__typename}".replace("A{", "A{...F ")
@@ -106,22 +106,22 @@ async def test_a_large_document_is_read_anew_each_time(documents: Documents) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("{" + " ".join(f"a{n}:__typename" for n in range(4_000)) + "}", id="aliases"),
+        pytest.param("{" + " ".join(f"a{n}:__typename" for n in range(3_300)) + "}", id="aliases"),
         pytest.param("{" + "a " * 150 + "}", id="one letter each"),
-        pytest.param("{trainingJobs(filter:{status:[" + "FAILED " * 4_000 + "]}){totalCount}}", id="a list"),
+        pytest.param("{trainingJobs{nodes{" + "id " * 4_000 + "}}}", id="one field"),
+        pytest.param("{trainingJobs(filter:{status:[" + "FAILED " * 900 + "]}){totalCount}}", id="a list"),
     ],
 )
 def test_the_size_of_a_document_is_what_it_takes_in_memory(schema: GraphQLSchema, text: str) -> None:
     gc.collect()
     tracemalloc.start()
     try:
-        document = parse(text)
+        document = parsed(text)
         gc.collect()
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert document.loc is not None
-    assert taken <= tokens(document) * TOKEN_BYTES <= 2 * taken
+    assert taken <= document.token_count * TOKEN_BYTES <= 2 * taken
 
 
 async def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema) -> None:

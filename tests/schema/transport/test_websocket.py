@@ -1,12 +1,15 @@
 """Operations over a WebSocket: each has its answers and its end, and none has to do with another."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from schema.execution import json_text
+from schema.transport import decoding
 from schema.transport.websocket import MOST_STREAMS
 from tests.schema.clients import eventually
 from tests.schema.served import Served, serving
@@ -198,3 +201,19 @@ async def test_the_end_of_the_server_ends_its_sockets(database_url: str) -> None
     assert tasks() == set()
     assert served.watches() == 0
     await entered.__aexit__(None, None, None)
+
+
+async def test_a_large_message_is_decoded_beside_the_event_loop(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+
+    def decode(text: str | bytes) -> object:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return json_text.decode(text)
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    async with served.socket() as socket:
+        await socket.subscribe("1", COUNT, unused="x" * decoding.SMALL_BYTES)
+        assert await socket.next("1") == {"trainingJobs": {"totalCount": JOBS}}
+    assert threads == [True, False], "the greeting, and the operation"

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from server.bus import Bus
-from server.commands.serve import OTHER_FILES, _configuration, _room_for, _Server, open_app
+from server.commands.serve import FRAME_BYTES, OTHER_FILES, _configuration, _room_for, _Server, open_app
 from server.reconciler import mirror_loop
 from server.settings import Settings
 
@@ -43,6 +43,14 @@ async def test_readyz_names_the_part_that_is_not_at_work(
     reason = f"the {part} ended unforeseen (TypeError) and is started again"
     assert response.status_code == 503
     assert response.json() == {"status": "not ready", "reason": reason, "parts": {part: reason}}
+
+
+@pytest.mark.parametrize(("max_body", "largest"), [(16_777_216, FRAME_BYTES), (2_048, 2_048)])
+def test_messages_of_websockets_are_no_larger_than_bodies(max_body: int, largest: int) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    assert _configuration(app, Settings(max_body=max_body)).ws_max_size == largest
 
 
 @pytest.mark.parametrize(
