@@ -138,18 +138,11 @@ class Bus:
                     backoff.delay(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS, draw=draw)
                 )
                 continue
+            failures = 0
             try:
                 await self._listen(connection)
-                failures = 0
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                failures = 0
                 log.warning("the bus lost its connection", error=str(error) or type(error).__name__)
-            except Exception:
-                failures += 1
-                log.exception("the bus failed, and listens again")
-                await asyncio.sleep(
-                    backoff.delay(failures, first=FIRST_RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS, draw=draw)
-                )
             finally:
                 if self._deaf_since is None:
                     self._deaf_since = asyncio.get_running_loop().time()

@@ -190,25 +190,3 @@ async def test_a_wait_that_is_cut_off_loses_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await watch.wait(0) == Changes(frozenset({"job_1"}), everything=False)
-
-
-@pytest.mark.database
-async def test_a_failure_that_nobody_foresaw_is_logged_and_does_not_end_the_listening(
-    database_url: str, database: Database
-) -> None:
-    class Failing(Bus):
-        failures = 0
-
-        async def _listen(self, connection: bus_module.Connection) -> None:
-            self.failures += 1
-            if self.failures == 1:
-                raise ZeroDivisionError
-            await super()._listen(connection)
-
-    bus = Failing(database_url)
-    with capture_logs() as logged, bus.watch() as watch:
-        async with bus:
-            await told_of_a_gap(watch)
-            await database.notify("job_1")
-            assert await watch.wait(DEADLINE) == Changes(frozenset({"job_1"}), everything=False)
-    assert [line["event"] for line in logged] == ["the bus failed, and listens again"]
