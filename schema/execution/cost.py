@@ -90,7 +90,7 @@ class Costs:
         request = Request(ANYBODY, variables)
         with suppress(BadArgument):
             for asked, cost in self._known:
-                if all(question(request) == answer for question, answer in asked):
+                if all(question(request) == value for question, value in asked):
                     return cost
         return None
 

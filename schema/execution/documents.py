@@ -23,7 +23,7 @@ from schema.execution.document_limits import LONGEST_TEXT, refuse_too_much
 from schema.execution.errors import clipped
 from schema.execution.parsing import parsed
 from schema.execution.variables import Variables
-from schema.lanes import Lanes
+from schema.offload import Offload
 from schema.reads.plans import Place
 from schema.reads.selection import Document
 
@@ -84,9 +84,9 @@ class Documents:
     One that is not known is read beside the event loop, once for all who ask for it meanwhile.
     """
 
-    def __init__(self, schema: GraphQLSchema, lanes: Lanes) -> None:
+    def __init__(self, schema: GraphQLSchema, offload: Offload) -> None:
         self._schema = schema
-        self._lanes = lanes
+        self._offload = offload
         self._known: OrderedDict[str, Reading] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[Reading]] = {}
         self._size_bytes = 0
@@ -111,15 +111,15 @@ class Documents:
         """The reading of a text. It goes on when who asked for it has gone: others may ask for the same."""
         reading = self._under_way.get(text)
         if reading is None:
-            reading = self._under_way[text] = asyncio.create_task(self._read_in_lane(text), name="reading a document")
+            reading = self._under_way[text] = asyncio.create_task(self._read_offloaded(text), name="reading a document")
             reading.add_done_callback(lambda done: self._finish(text, done))
         try:
             return await asyncio.shield(reading)
         except GraphQLError as error:
             raise Refusal.because([error]) from None
 
-    async def _read_in_lane(self, text: str) -> Reading:
-        return await self._lanes.run(read, self._schema, text, quick=len(text) <= QUICK_CHARACTERS)
+    async def _read_offloaded(self, text: str) -> Reading:
+        return await self._offload.run(read, self._schema, text, quick=len(text) <= QUICK_CHARACTERS)
 
     def _finish(self, text: str, done: "asyncio.Task[Reading]") -> None:
         del self._under_way[text]

@@ -1,11 +1,11 @@
 """Executing an operation, whichever way it came in: the same context, the same errors.
 
-A query that SQL can answer alone is one statement, whose bytes are the answer. All else runs under graphql-core, and
+A query that SQL can answer alone is one statement, whose bytes are the response. All else runs under graphql-core, and
 so does whatever ends in an error of the client's: graphql-core words it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -27,10 +27,10 @@ from schema.execution.documents import Operation, Refusal
 from schema.execution.errors import clipped, masked
 from schema.execution.json_text import encode
 from schema.execution.preparation import Preparation, Prepared
-from schema.execution.subscribers import Payload, Subscriber, Write, queued
+from schema.execution.subscribers import Subscriber, Write, queued
 from schema.execution.subscriptions import Subscriptions
-from schema.lanes import LONGEST_SECONDS, Lanes, Overloaded
 from schema.limits import LIMITS, Limits
+from schema.offload import LONGEST_SECONDS, Offload, Overloaded
 from schema.reads.arguments import Request
 from schema.reads.context import Context
 from schema.reads.plans import Place, TooLarge
@@ -43,8 +43,8 @@ LARGEST_KEPT_BYTES: Final = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer as JSON. `unexecuted` has the errors of an operation that ended outside any of its fields."""
+class Response:
+    """An response as JSON. `unexecuted` has the errors of an operation that ended outside any of its fields."""
 
     json: bytes
     unexecuted: Sequence[GraphQLFormattedError] = ()
@@ -53,26 +53,26 @@ class Answer:
 class Execution:
     """One schema at work."""
 
-    def __init__(self, schema: GraphQLSchema, lanes: Lanes, limits: Limits = LIMITS) -> None:
+    def __init__(self, schema: GraphQLSchema, offload: Offload, limits: Limits = LIMITS) -> None:
         self._schema = schema
-        self.lanes = lanes
+        self.offload = offload
         self.limits = limits
         self.subscriptions = Subscriptions(schema, self._completed)
-        self._preparation = Preparation(schema, lanes, limits)
+        self._preparation = Preparation(schema, offload, limits)
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
-        self._introspections: dict[Place, Answer] = {}
+        self._introspections: dict[Place, Response] = {}
 
     async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
         return await self._preparation.prepare(payload)
 
-    async def answer(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to a query or a mutation."""
+    async def execute(self, prepared: Prepared, context: Context) -> Response:
+        """The response to a query or a mutation."""
         try:
             if prepared.cost.values <= HEAVY_VALUES:
-                return await self._answered(prepared, context)
+                return await self._execute(prepared, context)
             async with self._turn():
-                return await self._answered(prepared, context)
+                return await self._execute(prepared, context)
         except Overloaded as error:
             return failed(error)
 
@@ -89,15 +89,15 @@ class Execution:
         finally:
             self._heavy.release()
 
-    async def _answered(self, prepared: Prepared, context: Context) -> Answer:
+    async def _execute(self, prepared: Prepared, context: Context) -> Response:
         if prepared.operation.type is OperationType.QUERY:
-            answer = await self._compiled(prepared, context)
-            if answer is not None:
-                return answer
+            response = await self._compiled(prepared, context)
+            if response is not None:
+                return response
         return await self._executed(prepared, context)
 
-    async def _compiled(self, prepared: Prepared, context: Context) -> Answer | None:
-        """The answer of one statement; None where graphql-core has to answer."""
+    async def _compiled(self, prepared: Prepared, context: Context) -> Response | None:
+        """The response of one statement; None where graphql-core has to answer."""
         operation = prepared.operation
         request = Request(context.caller, prepared.coerced)
         try:
@@ -109,7 +109,7 @@ class Execution:
                 lambda compiler: compiler.query(operation.definition),
             )
             values = plan.filled(request)
-            if not plan.answers:
+            if not plan.is_runnable:
                 return None
             data = await plan.run(context.services.database.reads, values)
         except Overloaded:
@@ -120,36 +120,36 @@ class Execution:
             return None
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
             return failed(error, executed=True)
-        return Answer(b'{"data":%b}' % (data or b"null"))
+        return Response(b'{"data":%b}' % (data or b"null"))
 
-    async def _executed(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer of graphql-core."""
+    async def _executed(self, prepared: Prepared, context: Context) -> Response:
+        """The response of graphql-core."""
         if prepared.operation.introspects:
             return await self._introspected(prepared, context)
         result = self._executor(prepared.operation, prepared.coerced, context).execute_operation()
         return self._formatted(await result if isawaitable(result) else result)
 
-    async def _introspected(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to what asks about the schema, which takes up to a second, and is the same each time."""
+    async def _introspected(self, prepared: Prepared, context: Context) -> Response:
+        """The response to what asks about the schema, which takes up to a second, and is the same each time."""
         place = prepared.operation.place
         fixed = prepared.cost.is_meta and not prepared.operation.definition.variable_definitions
         if fixed and (known := self._introspections.get(place)) is not None:
             return known
-        result = await self.lanes.run(
+        result = await self.offload.run(
             self._executor(prepared.operation, prepared.coerced, context).execute_operation, quick=False
         )
-        answer = self._formatted(await result if isawaitable(result) else result)
-        if fixed and len(answer.json) <= LARGEST_KEPT_BYTES:
-            self._introspections[place] = answer
+        response = self._formatted(await result if isawaitable(result) else result)
+        if fixed and len(response.json) <= LARGEST_KEPT_BYTES:
+            self._introspections[place] = response
             if len(self._introspections) > MOST_INTROSPECTIONS:
                 del self._introspections[next(iter(self._introspections))]
-        return answer
+        return response
 
-    def _formatted(self, result: object) -> Answer:
-        answer = formatted(cast("ExecutionResult", result))
-        if len(answer.json) > self.limits.result_bytes:
-            return failed(TooLarge(len(answer.json), self.limits.result_bytes), executed=True)
-        return answer
+    def _formatted(self, result: object) -> Response:
+        response = formatted(cast("ExecutionResult", result))
+        if len(response.json) > self.limits.result_bytes:
+            return failed(TooLarge(len(response.json), self.limits.result_bytes), executed=True)
+        return response
 
     def _executor(
         self, operation: Operation, variables: VariableValues, context: Context, root: object = None
@@ -169,37 +169,15 @@ class Execution:
             default_field_resolver,
         )
 
-    def with_cost(self, answer: Answer, prepared: Prepared) -> bytes:
-        """The answer, with what the operation might have come to, and what any may, in its extensions."""
+    def with_cost(self, response: Response, prepared: Prepared) -> bytes:
+        """The response, with what the operation might have come to, and what any may, in its extensions."""
         cost = encode({"cost": {"requested": prepared.cost.values, "limit": prepared.cost.limit(self.limits)}})
-        return b'%b,"extensions":%b}' % (answer.json[:-1], cost)
+        return b'%b,"extensions":%b}' % (response.json[:-1], cost)
 
-    async def answers(self, prepared: Prepared, context: Context) -> AsyncGenerator[Answer]:
-        """The answers of any operation: a subscription has many. Closing the iterator ends the subscription."""
-        if prepared.operation.type is not OperationType.SUBSCRIPTION:
-            yield await self.answered(prepared, context)
-            return
-        woken = asyncio.Event()
-        subscriber = await self.subscribe(prepared, context, woken.set)
+    async def execute_masked(self, prepared: Prepared, context: Context) -> Response:
+        """The response to a query or a mutation; whatever goes wrong is an response too."""
         try:
-            while True:
-                item = subscriber.take()
-                if item is None:
-                    await woken.wait()
-                    woken.clear()
-                elif isinstance(item, Payload):
-                    yield Answer(item.json)
-                else:
-                    if item.errors:
-                        yield refused(item.errors)
-                    return
-        finally:
-            subscriber.close()
-
-    async def answered(self, prepared: Prepared, context: Context) -> Answer:
-        """The answer to a query or a mutation; whatever goes wrong is an answer too."""
-        try:
-            return await self.answer(prepared, context)
+            return await self.execute(prepared, context)
         except Exception as error:  # noqa: BLE001  (it is logged and masked)
             return failed(error)
 
@@ -228,30 +206,30 @@ class Execution:
         return self._formatted(await result if isawaitable(result) else result).json
 
 
-def formatted(result: ExecutionResult) -> Answer:
+def formatted(result: ExecutionResult) -> Response:
     """A result as clients get it: errors masked, and no `data` where nothing was executed."""
     errors = result.errors or ()
     if not errors:
-        return Answer(encode({"data": result.data}))
+        return Response(encode({"data": result.data}))
     if result.data is None and not any(error.path for error in errors):
         return unexecuted(errors)
-    return Answer(encode({"errors": _formatted(errors), "data": result.data}))
+    return Response(encode({"errors": _formatted(errors), "data": result.data}))
 
 
-def unexecuted(errors: Sequence[GraphQLError]) -> Answer:
-    """The answer of an operation that ended outside any of its fields."""
+def unexecuted(errors: Sequence[GraphQLError]) -> Response:
+    """The response of an operation that ended outside any of its fields."""
     return refused(_formatted(errors))
 
 
-def failed(error: Exception, *, executed: bool = False) -> Answer:
-    """The answer of an operation that something unforeseen ended; `executed` when it was at work in the database."""
+def failed(error: Exception, *, executed: bool = False) -> Response:
+    """The response of an operation that something unforeseen ended; `executed` when it was at work in the database."""
     worded = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-    return Answer(encode({"errors": _formatted([worded]), "data": None})) if executed else unexecuted([worded])
+    return Response(encode({"errors": _formatted([worded]), "data": None})) if executed else unexecuted([worded])
 
 
-def refused(errors: Sequence[GraphQLFormattedError]) -> Answer:
-    """The answer to a request that was not executed."""
-    return Answer(encode({"errors": errors}), errors)
+def refused(errors: Sequence[GraphQLFormattedError]) -> Response:
+    """The response to a request that was not executed."""
+    return Response(encode({"errors": errors}), errors)
 
 
 def _formatted(errors: Sequence[GraphQLError]) -> list[GraphQLFormattedError]:

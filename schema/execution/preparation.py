@@ -10,8 +10,8 @@ from graphql.execution.values import VariableValues
 from schema.execution.cost import Cost
 from schema.execution.documents import QUICK_CHARACTERS, Documents, Operation, Refusal
 from schema.execution.variables import is_large
-from schema.lanes import Lanes
 from schema.limits import Limits
+from schema.offload import Offload
 
 QUICK_ENTRIES: Final = 5_000  # values of variables; up to 30 ms to coerce
 
@@ -29,10 +29,10 @@ class Prepared:
 class Preparation:
     """What comes before an operation is executed. What takes long is done beside the event loop."""
 
-    def __init__(self, schema: GraphQLSchema, lanes: Lanes, limits: Limits) -> None:
-        self._lanes = lanes
+    def __init__(self, schema: GraphQLSchema, offload: Offload, limits: Limits) -> None:
+        self._offload = offload
         self._limits = limits
-        self._documents = Documents(schema, lanes)
+        self._documents = Documents(schema, offload)
 
     async def prepare(self, payload: object) -> Prepared:
         """What a client's JSON asks for. Raises `Refusal`."""
@@ -51,12 +51,12 @@ class Preparation:
 
     async def _coerced(self, operation: Operation, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
         quick = not is_large(given, QUICK_ENTRIES)
-        return await self._lanes.run(operation.variables.coerced, given, quick=quick)
+        return await self._offload.run(operation.variables.coerced, given, quick=quick)
 
     async def _cost(self, operation: Operation, variables: VariableValues) -> Cost:
         if len(operation.place.text) <= QUICK_CHARACTERS:
             return operation.costs.compute(variables)
-        return await self._lanes.run(operation.costs.compute, variables, quick=False)
+        return await self._offload.run(operation.costs.compute, variables, quick=False)
 
 
 def _asked(payload: object) -> tuple[str, str | None, Mapping[str, Any]]:

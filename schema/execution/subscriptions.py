@@ -111,7 +111,7 @@ class Subscriptions:
         plan = await context.plans.find(
             place, selected.nodes, request, document, partial(statement, selected=selected, whole=True)
         )
-        if plan.answers:
+        if plan.is_runnable:
             return plan, True
         parts = replace(place, type="stream of parts")
         value = partial(statement, selected=selected, whole=False)

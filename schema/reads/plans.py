@@ -12,8 +12,8 @@ from graphql import GraphQLError
 from sqlalchemy import ColumnElement, LargeBinary, Select, Text, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from schema.lanes import Lanes, collecting
 from schema.limits import LIMITS
+from schema.offload import Offload, collecting
 from schema.reads import connections, render
 from schema.reads.arguments import Fill, Question, Recorder, Request
 from schema.reads.compiler import Compiler, NotCompiled
@@ -59,7 +59,7 @@ class Plan:
     most_bytes: int = 0
 
     @property
-    def answers(self) -> bool:
+    def is_runnable(self) -> bool:
         """Whether there is anything to run."""
         return bool(self.sql) or self.constant is not None
 
@@ -70,7 +70,7 @@ class Plan:
 
     def serves(self, request: Request) -> bool:
         """Whether a request compiles to this plan; asked in order, so each question is put where it makes sense."""
-        return all(question(request) == answer for question, answer in self.asked)
+        return all(question(request) == value for question, value in self.asked)
 
     def filled(self, request: Request) -> list[object]:
         """The values to run it with. Raises `BadArgument`."""
@@ -79,11 +79,11 @@ class Plan:
         return [fill(request) for fill in self.fills]
 
     async def run(self, reads: Sessions, values: list[object]) -> bytes | None:
-        """The answer as JSON; None for null. Raises `TooLarge`."""
-        answer: bytes | None = await reads.value(self.sql, values) if self.sql else self.constant
-        if answer is not None and answer.startswith(OVERSIZE):
-            raise TooLarge(int(answer.removeprefix(OVERSIZE)), self.most_bytes)
-        return answer
+        """The result as JSON; None for null. Raises `TooLarge`."""
+        result: bytes | None = await reads.value(self.sql, values) if self.sql else self.constant
+        if result is not None and result.startswith(OVERSIZE):
+            raise TooLarge(int(result.removeprefix(OVERSIZE)), self.most_bytes)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ class Place:
 class Plans:
     """The plans of one server, the least recently used places given up first."""
 
-    def __init__(self, lanes: Lanes, most_bytes: int = LIMITS.result_bytes) -> None:
-        self._lanes = lanes
+    def __init__(self, offload: Offload, most_bytes: int = LIMITS.result_bytes) -> None:
+        self._offload = offload
         self._most_bytes = most_bytes
         self._places: OrderedDict[Place, list[Plan]] = OrderedDict()
         self._size = 0
@@ -129,7 +129,7 @@ class Plans:
                 plan = self._kept(place, request)
                 if plan is None:
                     quick = _length(nodes, document) <= QUICK_CHARACTERS
-                    plan = await self._lanes.run(
+                    plan = await self._offload.run(
                         collecting(compile_plan), request, document, value, self._most_bytes, quick=quick
                     )
                     self._keep(place, plan)
@@ -168,12 +168,12 @@ def compile_plan(request: Request, document: Document, value: Value, most_bytes:
     """
     recorder = Recorder(request)
     try:
-        answer = value(Compiler(document, recorder, connections.compiled))
+        compiled_value = value(Compiler(document, recorder, connections.compiled))
     except NotCompiled:
         return Plan(tuple(recorder.asked))
-    if isinstance(answer, bytes):
-        return Plan(tuple(recorder.asked), constant=answer)
-    statement = answer if isinstance(answer, Select) else _bounded(answer, most_bytes)
+    if isinstance(compiled_value, bytes):
+        return Plan(tuple(recorder.asked), constant=compiled_value)
+    statement = compiled_value if isinstance(compiled_value, Select) else _bounded(compiled_value, most_bytes)
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
     sql = str(compiled)
     _refuse_cross_joins(sql)
@@ -186,9 +186,9 @@ def compile_plan(request: Request, document: Document, value: Value, most_bytes:
     )
 
 
-def _bounded(answer: ColumnElement[Any], most_bytes: int) -> Select[tuple[bytes]]:
+def _bounded(json: ColumnElement[Any], most_bytes: int) -> Select[tuple[bytes]]:
     """The JSON in UTF-8. OFFSET keeps Postgres from computing it once for each mention."""
-    encoded = select(func.convert_to(answer.cast(Text), render.word("UTF8")).label("json"))
+    encoded = select(func.convert_to(json.cast(Text), render.word("UTF8")).label("json"))
     whole = encoded.offset(render.number(0)).subquery("result$")
     size = func.octet_length(whole.c.json)
     oversize = literal_column(r"'\x00'::bytea", LargeBinary)

@@ -96,7 +96,7 @@ def _resolve_payload(source: Any, _info: ResolveInfo, **_arguments: Any) -> Any:
 async def _resolve_declared(_source: object, info: ResolveInfo, **_arguments: Any) -> Any:  # noqa: ANN401
     parent = info.parent_type
     definition = parent.fields[info.field_name]
-    return await answer(info, parent.name, None, lambda compiler: compiler.field(definition, info.field_nodes))
+    return await run_plan(info, parent.name, None, lambda compiler: compiler.field(definition, info.field_nodes))
 
 
 def _following_refs(resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -124,7 +124,7 @@ async def _refuse_bad_arguments(info: ResolveInfo) -> None:
 
 async def read(info: ResolveInfo, ref: Ref) -> dict[str, Any] | None:
     """An object as the field's selection asks for it; None when there is none."""
-    found: dict[str, Any] | None = await answer(info, ref.type, ref.key, _of_ref(info, ref.type))
+    found: dict[str, Any] | None = await run_plan(info, ref.type, ref.key, _of_ref(info, ref.type))
     return found
 
 
@@ -133,8 +133,8 @@ def _of_ref(info: ResolveInfo, type_name: str) -> Value:
     return lambda compiler: compiler.written(type_, info.field_nodes)
 
 
-async def answer(info: ResolveInfo, type_name: str, key: object, value: Value) -> Any:  # noqa: ANN401
-    """What one statement answers. Its plan is kept for the field nodes that were merged, and for `type_name`.
+async def run_plan(info: ResolveInfo, type_name: str, key: object, value: Value) -> Any:  # noqa: ANN401
+    """The value of one statement. Its plan is kept for the field nodes that were merged, and for `type_name`.
 
     Raises `TooLarge`: graphql-core goes over all of it on the event loop.
     """

@@ -12,12 +12,12 @@ from schema.api import build
 from schema.execution.operations import Execution
 from schema.execution.subscriptions import Subscriptions
 from schema.graphiql.ide import Ide
-from schema.lanes import Lanes
 from schema.limits import LIMITS, Limits
+from schema.offload import Offload
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from schema.transport import graphql_http
-from schema.transport.graphql_http import Answered
+from schema.transport.graphql_http import JsonResponse
 from schema.transport.heartbeat import Heartbeat
 from schema.transport.incoming import Incoming
 from schema.transport.timing import Timing
@@ -36,10 +36,10 @@ class Endpoint:
     """What stands at /graphql."""
 
     def __init__(self, services: Services, ide: Ide, timing: Timing, limits: Limits) -> None:
-        lanes = Lanes()
-        self._execution = Execution(build(), lanes, limits)
+        offload = Offload()
+        self._execution = Execution(build(), offload, limits)
         self._services = services
-        self._plans = Plans(lanes, limits.result_bytes)
+        self._plans = Plans(offload, limits.result_bytes)
         self._ide = ide
         self._timing = timing
         self._incoming = Incoming()
@@ -67,12 +67,12 @@ class Endpoint:
             return
         with suppress(ClientDisconnect), self._incoming.counted(scope, receive) as counted:
             response = await self._respond(scope, counted)
-            if isinstance(response, Answered) and len(response.body) > SMALL_BYTES:
+            if isinstance(response, JsonResponse) and len(response.body) > SMALL_BYTES:
                 await self._send_large(response, scope, receive, send)
             else:
                 await response(scope, receive, send)
 
-    async def _send_large(self, response: Answered, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send_large(self, response: JsonResponse, scope: Scope, receive: Receive, send: Send) -> None:
         """Send an answer whose bytes stay until the client has taken them; refuse it where that adds up."""
         size = len(response.body)
         if self._outgoing_bytes + size > MOST_OUTGOING_BYTES:

@@ -61,8 +61,8 @@ class EventStream(Response):
             finally:
                 subscriber.close()
         else:
-            answer = await self._execution.answered(self._prepared, self._context)
-            await _send_event(send, Payload(answer.json))
+            response = await self._execution.execute_masked(self._prepared, self._context)
+            await _send_event(send, Payload(response.json))
         await send({"type": "http.response.body", "body": COMPLETE, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -20,7 +20,7 @@ from schema.execution.documents import Refusal
 from schema.execution.json_text import NotJson, TooManyEntries, encode
 from schema.execution.operations import Execution, refused
 from schema.execution.preparation import Prepared
-from schema.lanes import Lanes, Overloaded
+from schema.offload import Offload, Overloaded
 from schema.reads.context import Context
 from schema.transport import decoding, negotiation
 from schema.transport.disconnect import unless_gone
@@ -58,35 +58,35 @@ async def respond(
     accepted = negotiation.accepted(_header(scope, b"accept"))
     try:
         _refuse_unacceptable(accepted)
-        prepared = await execution.prepare(await _payload(scope, receive, execution.lanes))
+        prepared = await execution.prepare(await _payload(scope, receive, execution.offload))
         _refuse_unsafe(scope["method"], prepared, accepted)
     except HttpError as error:
-        return Answered(encode(error.body), error.status, accepted.refusal, error.headers)
+        return JsonResponse(encode(error.body), error.status, accepted.refusal, error.headers)
     except Overloaded:
         return overloaded(accepted.refusal)
     except Refusal as refusal:
         return _refused(refusal.errors, accepted)
     if accepted.single is None or prepared.operation.type is OperationType.SUBSCRIPTION:
         return EventStream(execution, prepared, context, comments)
-    answer = await unless_gone(receive, execution.answer(prepared, context))
-    if answer.unexecuted:
-        return _refused(answer.unexecuted, accepted)
-    body = execution.with_cost(answer, prepared) if _header(scope, COST) == "1" else answer.json
-    return Answered(body, HTTPStatus.OK, accepted.single)
+    response = await unless_gone(receive, execution.execute(prepared, context))
+    if response.unexecuted:
+        return _refused(response.unexecuted, accepted)
+    body = execution.with_cost(response, prepared) if _header(scope, COST) == "1" else response.json
+    return JsonResponse(body, HTTPStatus.OK, accepted.single)
 
 
-def _refused(errors: Sequence[GraphQLFormattedError], accepted: Accepted) -> "Answered":
+def _refused(errors: Sequence[GraphQLFormattedError], accepted: Accepted) -> "JsonResponse":
     """The answer to a request that was not executed."""
     codes = {error.get("extensions", {}).get("code") for error in errors}
     body = refused(errors).json
     if "OVERLOADED" in codes:
-        return Answered(body, HTTPStatus.SERVICE_UNAVAILABLE, accepted.refusal, RETRY)
+        return JsonResponse(body, HTTPStatus.SERVICE_UNAVAILABLE, accepted.refusal, RETRY)
     lenient = "BAD_REQUEST" not in codes and accepted.refusal == JSON
-    return Answered(body, HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST, accepted.refusal)
+    return JsonResponse(body, HTTPStatus.OK if lenient else HTTPStatus.BAD_REQUEST, accepted.refusal)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class JsonResponse:
     """A response of JSON."""
 
     body: bytes
@@ -110,9 +110,9 @@ class Answered:
         await send({"type": "http.response.body", "body": self.body[last:]})
 
 
-def overloaded(media_type: str) -> Answered:
+def overloaded(media_type: str) -> JsonResponse:
     """What stands in place of an answer that there is no room to send."""
-    return Answered(refused([Overloaded().formatted]).json, HTTPStatus.SERVICE_UNAVAILABLE, media_type, RETRY)
+    return JsonResponse(refused([Overloaded().formatted]).json, HTTPStatus.SERVICE_UNAVAILABLE, media_type, RETRY)
 
 
 def _last_slice(length: int) -> int:
@@ -120,15 +120,15 @@ def _last_slice(length: int) -> int:
     return max(length - 1, 0) // SLICE_BYTES * SLICE_BYTES
 
 
-async def _payload(scope: Scope, receive: Receive, lanes: Lanes) -> Any:  # noqa: ANN401  (whatever a client sent)
+async def _payload(scope: Scope, receive: Receive, offload: Offload) -> Any:  # noqa: ANN401  (whatever a client sent)
     if scope["method"] == "GET":
-        return await _from_query(_parameters(scope), lanes)
+        return await _from_query(_parameters(scope), offload)
     if scope["method"] != "POST":
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "GraphQL is asked by GET or POST", headers=[(b"allow", METHODS)])
     if not _is_json(_header(scope, b"content-type")):
         message = f"the request's Content-Type must be {JSON} in UTF-8"
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
-    return await _decoded(await _body(receive), "the request's body", lanes)
+    return await _decoded(await _body(receive), "the request's body", offload)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -158,19 +158,19 @@ def _parameters(scope: Scope) -> QueryParams:
     return QueryParams(scope["query_string"])
 
 
-async def _from_query(parameters: QueryParams, lanes: Lanes) -> dict[str, Any]:
+async def _from_query(parameters: QueryParams, offload: Offload) -> dict[str, Any]:
     """The parameters in the address; one that is empty is as good as left out."""
     found: dict[str, Any] = {name: value for name, value in parameters.items() if value}
     for name in ("variables", "extensions"):
         if name in found:
-            found[name] = await _decoded(found[name], name, lanes)
+            found[name] = await _decoded(found[name], name, offload)
     return found
 
 
-async def _decoded(text: str | bytes, what: str, lanes: Lanes) -> Any:  # noqa: ANN401
+async def _decoded(text: str | bytes, what: str, offload: Offload) -> Any:  # noqa: ANN401
     """The value of a JSON text; of a large one beside the event loop."""
     try:
-        return await decoding.decoded(text, lanes)
+        return await decoding.decoded(text, offload)
     except TooManyEntries as error:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         raise HttpError(status, f"{what} {error}", code="TOO_LARGE") from None

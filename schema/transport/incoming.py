@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope
 
-from schema.lanes import Overloaded
+from schema.offload import Overloaded
 
 SMALL_BYTES: Final = 64 * 1024  # of a body; they are not counted
 MOST_BYTES: Final = 48 * 1024 * 1024  # a body takes up to three times its size until it is decoded

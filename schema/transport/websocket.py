@@ -18,7 +18,7 @@ from schema.execution.json_text import NotJson, encode
 from schema.execution.operations import Execution, failed
 from schema.execution.preparation import Prepared
 from schema.execution.subscribers import Payload, Subscriber
-from schema.lanes import Overloaded
+from schema.offload import Overloaded
 from schema.reads.context import Context
 from schema.transport import decoding
 from schema.transport.heartbeat import Heartbeat
@@ -185,7 +185,7 @@ class Conversation:
                 stream.subscriber = await self._execution.subscribe(prepared, self._context, stream.wake, stream.write)
                 stream.task = None
                 return
-            errors = await self._answer(stream, prepared)
+            errors = await self._execute(stream, prepared)
         except Refusal as refusal:
             errors = refusal.errors
         except (OSError, WebSocketDisconnect):
@@ -194,11 +194,11 @@ class Conversation:
             errors = failed(error).unexecuted
         await self.complete(stream, errors)
 
-    async def _answer(self, stream: Stream, prepared: Prepared) -> Sequence[GraphQLFormattedError]:
-        answer = await self._execution.answered(prepared, self._context)
-        if not answer.unexecuted:
-            await self.send_text(f"{stream.head}{answer.json.decode()}}}")
-        return answer.unexecuted
+    async def _execute(self, stream: Stream, prepared: Prepared) -> Sequence[GraphQLFormattedError]:
+        response = await self._execution.execute_masked(prepared, self._context)
+        if not response.unexecuted:
+            await self.send_text(f"{stream.head}{response.json.decode()}}}")
+        return response.unexecuted
 
     async def complete(self, stream: Stream, errors: Sequence[GraphQLFormattedError] = ()) -> None:
         """Tell how an operation ended. Its id is free again before the client hears that."""
@@ -214,7 +214,7 @@ class Conversation:
             raise WebSocketDisconnect(frame.get("code", 1005))
         text = frame.get("text")
         try:
-            message = None if text is None else await decoding.decoded(text, self._execution.lanes)
+            message = None if text is None else await decoding.decoded(text, self._execution.offload)
         except NotJson:
             message = None
         except Overloaded:

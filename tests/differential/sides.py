@@ -33,7 +33,7 @@ class Sides:
             prepared = await self.api.execution.prepare(payload)
         except Refusal as refusal:
             return {"errors": refusal.errors}
-        answer = await self.api.execution.answer(prepared, self.api.context)
+        answer = await self.api.execution.execute(prepared, self.api.context)
         return dict(json.loads(answer.json))
 
     async def compared(self, text: str, request: Request) -> tuple[Difference | None, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,13 +10,15 @@ from typing import Any, cast
 import pytest
 from anyio.from_thread import start_blocking_portal
 from asyncpg.connection import LoggedQuery
-from graphql import GraphQLSchema
+from graphql import GraphQLSchema, OperationType
 
 from schema.api import build
 from schema.execution.documents import Refusal
-from schema.execution.operations import Answer, Execution, refused
-from schema.lanes import Lanes
+from schema.execution.operations import Execution, Response, refused
+from schema.execution.preparation import Prepared
+from schema.execution.subscribers import Payload
 from schema.limits import LIMITS, Limits
+from schema.offload import Offload
 from schema.reads.context import Context
 from schema.reads.plans import Plans
 from server.assembly import Services
@@ -34,7 +36,30 @@ ABOUT_TYPES = ("'jit'", "typeinfo_tree")
 READING = 2  # sessions for reads
 
 
-def read(answer: Answer) -> dict[str, Any]:
+async def results(execution: Execution, prepared: Prepared, context: Context) -> AsyncGenerator[Response]:
+    """The results of any operation: a subscription has many. Closing the iterator ends the subscription."""
+    if prepared.operation.type is not OperationType.SUBSCRIPTION:
+        yield await execution.execute_masked(prepared, context)
+        return
+    woken = asyncio.Event()
+    subscriber = await execution.subscribe(prepared, context, woken.set)
+    try:
+        while True:
+            item = subscriber.take()
+            if item is None:
+                await woken.wait()
+                woken.clear()
+            elif isinstance(item, Payload):
+                yield Response(item.json)
+            else:
+                if item.errors:
+                    yield refused(item.errors)
+                return
+    finally:
+        subscriber.close()
+
+
+def read(answer: Response) -> dict[str, Any]:
     """An answer as its client reads it."""
     found: dict[str, Any] = json.loads(answer.json)
     return found
@@ -44,9 +69,9 @@ class Api:
     """The schema over one database, with the statements that its reads execute."""
 
     def __init__(self, schema: GraphQLSchema, database: Database, url: str, limits: Limits = LIMITS) -> None:
-        self.execution = Execution(schema, Lanes(), limits)
+        self.execution = Execution(schema, Offload(), limits)
         self.database = database
-        self.plans = Plans(self.execution.lanes)
+        self.plans = Plans(self.execution.offload)
         self.logged: list[LoggedQuery] = []
         self.bus = Bus(url)  # hears nothing by itself: a test tells its watches
         self.following = Following(database.reads, self.bus)
@@ -70,7 +95,7 @@ class Api:
             prepared = await self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return read(refused(refusal.errors))
-        answer = await self.execution.answer(prepared, self.context)
+        answer = await self.execution.execute(prepared, self.context)
         await asyncio.sleep(0)  # asyncpg tells its loggers in the loop's next turn
         return read(answer)
 
@@ -80,7 +105,7 @@ class Api:
             prepared = await self.execution.prepare({"query": query, "variables": variables})
         except Refusal as refusal:
             return [read(refused(refusal.errors))]
-        answers = [read(answer) async for answer in self.execution.answers(prepared, self.context)]
+        answers = [read(answer) async for answer in results(self.execution, prepared, self.context)]
         await asyncio.sleep(0)  # the same
         return answers
 

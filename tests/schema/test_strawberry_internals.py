@@ -16,7 +16,7 @@ from strawberry.types.arguments import convert_arguments
 
 from schema.api import build, declare
 from schema.execution.variables import Variables
-from schema.lanes import Lanes
+from schema.offload import Offload
 from schema.strawberry_internals import core_info, core_schema, field_definition, origin
 from schema.types import inputs
 from schema.types.curation import Sheet
@@ -130,6 +130,6 @@ async def test_the_objects_of_a_large_input_are_made_beside_the_event_loop(
     monkeypatch.setattr(kind, "out_type", noting)
     operation: Any = parse("mutation($i:AddQaPairsInput!){addQaPairs(input:$i){__typename}}").definitions[0]
     given = {"i": {"trainingSheetId": "ts_1", "pairs": [PAIR] * 1_000}}
-    await Lanes().run(Variables(schema, operation).coerced, given, quick=True)
+    await Offload().run(Variables(schema, operation).coerced, given, quick=True)
     assert threads
     assert threading.get_ident() not in threads

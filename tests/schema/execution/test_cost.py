@@ -10,8 +10,8 @@ from schema.execution import cost as cost_module
 from schema.execution.cost import Cost
 from schema.execution.documents import Documents, Refusal
 from schema.execution.operations import Execution
-from schema.lanes import Lanes
 from schema.limits import LIMITS
+from schema.offload import Offload
 from tests.schema.conftest import Api
 from tests.schema.execution.test_document_limits import OPERATIONS
 
@@ -20,7 +20,7 @@ AROUND = """query($n:Int){trainingSheets(first:1){nodes{qaPairs(first:100){nodes
 
 
 async def cost(schema: GraphQLSchema, text: str, name: str | None = None, **variables: object) -> Cost:
-    operation = await Documents(schema, Lanes()).operation(text, name)
+    operation = await Documents(schema, Offload()).operation(text, name)
     coerced = operation.variables.coerced(variables)
     assert isinstance(coerced, VariableValues)
     return operation.costs.compute(coerced)
@@ -28,7 +28,7 @@ async def cost(schema: GraphQLSchema, text: str, name: str | None = None, **vari
 
 async def refusal(schema: GraphQLSchema, text: str, **variables: object) -> Any:  # noqa: ANN401
     with pytest.raises(Refusal) as refused:
-        await Execution(schema, Lanes()).prepare({"query": text, "variables": variables})
+        await Execution(schema, Offload()).prepare({"query": text, "variables": variables})
     [error] = refused.value.errors
     return error
 
@@ -65,7 +65,7 @@ async def test_the_values_of_variables_count_and_what_was_computed_is_kept(
 ) -> None:
     text = """query($n:Int $yes:Boolean=true $by:String){
       trainingJobs(first:$n filter:{createdBy:$by}){nodes{id status @include(if:$yes)}}}"""
-    execution = Execution(schema, Lanes())
+    execution = Execution(schema, Offload())
     walks: list[object] = []
     walk = cost_module._Walk
 
@@ -93,7 +93,7 @@ async def test_the_values_of_variables_count_and_what_was_computed_is_kept(
 
 async def test_an_argument_that_is_no_good_is_not_taken_for_a_small_page(schema: GraphQLSchema) -> None:
     text = "query($n:Int){trainingJobs(first:$n){nodes{id}}}"
-    execution = Execution(schema, Lanes())
+    execution = Execution(schema, Offload())
     found = [
         (await execution.prepare({"query": text, "variables": {"n": n}})).cost.values for n in (-1, 10, -1, None, 100)
     ]

@@ -8,7 +8,7 @@ from graphql import GraphQLSchema, get_introspection_query
 
 from schema.execution.document_limits import DEEPEST, MOST_TOKENS
 from schema.execution.documents import Documents, Refusal
-from schema.lanes import Lanes
+from schema.offload import Offload
 from tests.schema.conftest import Api
 
 OPERATIONS = Path(__file__).parents[3] / "examples" / "operations.graphql"
@@ -20,7 +20,7 @@ async def refusal(schema: GraphQLSchema, text: str) -> tuple[object, str] | None
     found: tuple[object, str] | None = None
     begun = time.process_time()
     try:
-        await Documents(schema, Lanes()).operation(text, None)
+        await Documents(schema, Offload()).operation(text, None)
     except Refusal as refused:
         [error, *_] = refused.errors
         found = error.get("extensions", {}).get("code"), error["message"]
@@ -47,7 +47,7 @@ async def test_the_introspection_of_tools_passes(schema: GraphQLSchema, deep: bo
 
 async def test_each_example_passes(schema: GraphQLSchema) -> None:
     text = OPERATIONS.read_text(encoding="utf-8")
-    documents = Documents(schema, Lanes())
+    documents = Documents(schema, Offload())
     names = [line.split("(")[0].split()[1] for line in text.splitlines() if line.startswith(("query", "mut", "sub"))]
     assert len(names) == 13
     assert [(await documents.operation(text, name)).definition.name.value for name in names] == names  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from schema.execution.documents import (
     read,
 )
 from schema.execution.parsing import parsed
-from schema.lanes import MOST_WAITING, Lanes
+from schema.offload import MOST_WAITING, Offload
 
 TWO = "query A{__typename} mutation B{__typename} fragment F on Query{__typename}".replace("A{", "A{...F ")
 
@@ -31,7 +31,7 @@ TOO_MUCH = [("TOO_COMPLEX", "the document asks for too much in one place; ask fo
 
 @pytest.fixture
 def documents(schema: GraphQLSchema) -> Documents:
-    return Documents(schema, Lanes())
+    return Documents(schema, Offload())
 
 
 async def refusal(documents: Documents, text: str, name: str | None = None) -> Refusal:
@@ -125,7 +125,7 @@ def test_the_size_of_a_document_is_what_it_takes_in_memory(schema: GraphQLSchema
 
 
 async def test_what_is_kept_never_exceeds_its_bounds(schema: GraphQLSchema) -> None:
-    documents = Documents(schema, Lanes())
+    documents = Documents(schema, Offload())
     for number in range(12):
         await documents.operation("{" + " ".join(f"a{number}_{n}:__typename" for n in range(1_500)) + "}", None)
         assert documents._size_bytes == sum(one.size_bytes for one in documents._known.values()) <= MOST_KEPT_BYTES

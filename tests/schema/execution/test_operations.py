@@ -10,23 +10,23 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, get_introspect
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from schema import lanes
+from schema import offload
 from schema.execution.documents import Refusal
 from schema.execution.errors import UNEXPECTED
-from schema.execution.operations import MOST_INTROSPECTIONS, Answer, Execution, failed, formatted, refused
-from schema.lanes import Lanes
+from schema.execution.operations import MOST_INTROSPECTIONS, Execution, Response, failed, formatted, refused
+from schema.offload import Offload
 from server.bus import Bus
 from server.domain.status import JobStatus
 from tests.schema.clients import DEADLINE
-from tests.schema.conftest import Api, read
+from tests.schema.conftest import Api, read, results
 from tests.schema.served import job, move, tell
 
 UPDATED = "subscription($id:ID!){trainingJobUpdated(id:$id){status trainingSheet{name}}}"
 
 
-async def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Answer]:
+async def answers(api: Api, query: str, **variables: object) -> AsyncGenerator[Response]:
     prepared = await api.execution.prepare({"query": query, "variables": variables})
-    async with aclosing(api.execution.answers(prepared, api.context)) as all_:
+    async with aclosing(results(api.execution, prepared, api.context)) as all_:
         async for answer in all_:
             yield answer
 
@@ -56,7 +56,7 @@ async def test_a_request_that_is_none_is_refused_with_a_code(
     schema: GraphQLSchema, payload: object, message: str
 ) -> None:
     with pytest.raises(Refusal) as refusal:
-        await Execution(schema, Lanes()).prepare(payload)
+        await Execution(schema, Offload()).prepare(payload)
     assert read(refused(refusal.value.errors)) == {
         "errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]
     }
@@ -66,7 +66,7 @@ async def test_a_request_that_is_none_is_refused_with_a_code(
     "rest", [{}, {"variables": None, "operationName": None, "extensions": None}, {"variables": {}, "more": 1}]
 )
 async def test_what_a_request_leaves_out_is_empty(schema: GraphQLSchema, rest: dict[str, Any]) -> None:
-    prepared = await Execution(schema, Lanes()).prepare({"query": "{__typename}", **rest})
+    prepared = await Execution(schema, Offload()).prepare({"query": "{__typename}", **rest})
     assert prepared.variables == {}
 
 
@@ -224,7 +224,7 @@ async def test_a_line_that_is_full_is_told_wherever_it_is(
     api: Api, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = await api.execution.prepare({"query": query})
-    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
-    answer = await api.execution.answer(prepared, api.context)
+    monkeypatch.setattr(offload, "MOST_WAITING", 0)
+    answer = await api.execution.execute(prepared, api.context)
     assert [error["extensions"] for error in answer.unexecuted] == [{"code": "OVERLOADED"}]
     assert "data" not in read(answer)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schema.execution.documents import Refusal
 from schema.execution.operations import Execution
 from schema.execution.variables import FEW_ENTRIES, LONGEST_LIST, MOST_ERRORS, MOST_WORDS, Variables, is_large
-from schema.lanes import Lanes
+from schema.offload import Offload
 
 SCHEMA = build_schema("enum E { A } input I { a: Int! } type Query { f(e: E, i: I): Int }")
 DEFINITIONS = (
@@ -57,7 +57,7 @@ FILTER = "query($n:TrainingJobFilter){trainingJobs(filter:$n){totalCount}}"
 
 async def refusal(schema: GraphQLSchema, query: str, n: object) -> list[Any]:
     with pytest.raises(Refusal) as refused:
-        await Execution(schema, Lanes()).prepare({"query": query, "variables": {"n": n}})
+        await Execution(schema, Offload()).prepare({"query": query, "variables": {"n": n}})
     return refused.value.errors
 
 
@@ -95,7 +95,7 @@ async def test_a_list_in_a_value_of_any_form_may_be_long(schema: GraphQLSchema) 
     query = """mutation($n:JSON){createTrainingJob(
         input:{trainingSheetId:1,modelName:"",baseModel:"",trainingConfig:$n}){__typename}}"""
     given = {"query": query, "variables": {"n": {"rates": [0.1] * (LONGEST_LIST + 1)}}}
-    assert (await Execution(schema, Lanes()).prepare(given)).coerced.coerced == given["variables"]
+    assert (await Execution(schema, Offload()).prepare(given)).coerced.coerced == given["variables"]
 
 
 async def test_what_a_client_sent_is_quoted_in_part(schema: GraphQLSchema) -> None:
@@ -136,7 +136,7 @@ async def test_many_values_are_coerced_beside_the_event_loop(
         return coerced(self, given)
 
     monkeypatch.setattr(Variables, "coerced", noting)
-    execution = Execution(schema, Lanes())
+    execution = Execution(schema, Offload())
     for size in (3, MOST_WORDS):
         await execution.prepare({"query": STATUSES, "variables": {"n": ["FAILED"] * size}})
     assert threads == [True, False]

@@ -40,7 +40,7 @@ async def test_what_postgres_writes_is_the_answer_itself(api: Api, world: World)
     )["job"]
     assert json.dumps(executed) == json.dumps(answer)
     [[mixed], [part]] = list(api.plans._places.values())[1:]
-    assert (whole.answers, mixed.answers, part.answers) == (True, False, True)
+    assert (whole.is_runnable, mixed.is_runnable, part.is_runnable) == (True, False, True)
     request = Request(LOCAL, VariableValues({}, {"id": world.jobs[RICH]["id"]}))
     written = await part.run(api.database.reads, part.filled(request))
     assert written is not None

@@ -136,7 +136,7 @@ ELSEWHERE = {
     "ix_training_sheets_created_at_id": "the same",
     "ix_training_jobs_active": "read as soon as many jobs are active: tests/server/storage/test_indexes.py",
     "ix_training_job_claims_due": "the poller's steps: the same",
-    "ix_training_job_claims_observed": "the jobs of a lane: the same",
+    "ix_training_job_claims_observed": "the jobs of a line: the same",
     "ix_mlflow_mirrors_ready": "what MLflow lacks: the same",
     "ix_training_jobs_updated_at_id": "what changed while nobody listened: the same",
     "ix_qa_pairs_canonical_label_id": "a new version of a label takes its pairs along",

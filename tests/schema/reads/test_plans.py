@@ -78,7 +78,7 @@ async def test_operations_of_one_document_are_apart(api: Api) -> None:
     found = []
     for name in ("A", "B", "A"):
         prepared = await api.execution.prepare({"query": text, "operationName": name})
-        found.append(read(await api.execution.answer(prepared, api.context))["data"])
+        found.append(read(await api.execution.execute(prepared, api.context))["data"])
     assert found[0] == found[2] == {"trainingJobs": {"totalCount": JOBS}, "sheets": {"totalCount": 2}}
     assert len(found[1]["trainingJobs"]["nodes"]) == 2
 

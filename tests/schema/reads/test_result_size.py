@@ -13,7 +13,7 @@ MOST = 65_536
 @pytest.fixture
 async def limited(own: Api) -> Api:
     """An API whose results may have 64 kB, over two sheets of 40 kB each."""
-    own.plans = Plans(own.execution.lanes, MOST)
+    own.plans = Plans(own.execution.offload, MOST)
     own.context = type(own.context)(own.context.caller, own.context.services, own.plans)
     for number in range(2):
         query = (

@@ -10,7 +10,7 @@ from graphql import OperationDefinitionNode, OperationType, parse
 from sqlalchemy import event
 
 from server.storage import changes
-from tests.schema.conftest import Api, read
+from tests.schema.conftest import Api, read, results
 from tests.schema.rows import curated
 from tests.schema.world import RICH, World
 
@@ -202,8 +202,8 @@ async def test_the_jobs_that_changed_and_pass_a_filter_are_found_with_one_statem
     }"""
     passing = [row for row in world.jobs if row["status"] in {"FAILED", "RUNNING"} and row["created_by"] == "ben"]
     expected = [row["id"] for row in sorted(passing, key=lambda row: (row["updated_at"], row["id"]))]
-    stream = api.execution.answers(
-        await api.execution.prepare({"query": query, "variables": {"by": "ben"}}), api.context
+    stream = results(
+        api.execution, await api.execution.prepare({"query": query, "variables": {"by": "ben"}}), api.context
     )
     async with asyncio.timeout(DEADLINE), aclosing(stream) as answers:
         first = asyncio.ensure_future(anext(answers))

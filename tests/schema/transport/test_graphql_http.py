@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from schema import lanes
+from schema import offload
 from schema.limits import LIMITS
 from server.domain.status import JobStatus
 from tests.schema.served import Served, serving
@@ -283,7 +283,7 @@ async def test_a_body_of_too_many_entries_is_refused(served: Served) -> None:
 
 
 async def test_a_server_with_too_many_large_requests_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "MOST_WAITING", 0)
+    monkeypatch.setattr(offload, "MOST_WAITING", 0)
     for accept in ACCEPT.values():
         for query in ("{a:__typename}", "{__typename}#" + "x" * 10_000):
             response = await served.post(query, accept=accept)

@@ -9,8 +9,8 @@ import pytest
 from starlette.types import Message, Receive, Scope
 
 from schema.graphiql.ide import Ide
-from schema.lanes import Overloaded
 from schema.limits import LIMITS
+from schema.offload import Overloaded
 from schema.transport.endpoint import Endpoint
 from schema.transport.incoming import SMALL_BYTES, Incoming
 from schema.transport.timing import Timing

@@ -10,14 +10,14 @@ from starlette.types import Message, Scope
 
 from schema.execution import operations
 from schema.execution.cost import Cost
-from schema.execution.operations import Answer, Execution
+from schema.execution.operations import Execution, Response
 from schema.execution.preparation import Prepared
 from schema.graphiql.ide import Ide
 from schema.limits import LIMITS
 from schema.reads.context import Context
 from schema.transport import endpoint
 from schema.transport.endpoint import Endpoint
-from schema.transport.graphql_http import SLICE_BYTES, Answered
+from schema.transport.graphql_http import SLICE_BYTES, JsonResponse
 from schema.transport.timing import Timing
 from server.assembly import Services
 
@@ -36,7 +36,7 @@ async def test_a_body_arrives_whole_in_slices(length: int) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Answered(body, 200, "application/json")(SCOPE, nothing, send)  # type: ignore[arg-type]
+    await JsonResponse(body, 200, "application/json")(SCOPE, nothing, send)  # type: ignore[arg-type]
     assert dict(sent[0]["headers"])[b"content-length"] == b"%d" % length
     assert b"".join(part["body"] for part in sent[1:]) == body
     assert max(len(part["body"]) for part in sent[1:]) <= SLICE_BYTES
@@ -51,7 +51,7 @@ async def test_answers_that_nobody_takes_are_bounded_together(monkeypatch: pytes
     async def slow(_message: Message) -> None:
         await reading.wait()
 
-    large = Answered(b"x" * 2_000, 200, "application/json")  # type: ignore[arg-type]
+    large = JsonResponse(b"x" * 2_000, 200, "application/json")  # type: ignore[arg-type]
     held = [asyncio.ensure_future(at._send_large(large, SCOPE, nothing, slow)) for _ in range(2)]
     await asyncio.sleep(0)  # both begin to send
     assert at._outgoing_bytes == 4_000
@@ -75,20 +75,20 @@ async def test_answers_that_nobody_takes_are_bounded_together(monkeypatch: pytes
 async def test_operations_that_may_come_to_much_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = most = 0
 
-    async def answered(*_: object) -> Answer:
+    async def answered(*_: object) -> Response:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         await asyncio.sleep(0)
         at_once -= 1
-        return Answer(b"{}")
+        return Response(b"{}")
 
     monkeypatch.setattr(Execution, "_answered", answered)
     execution = Execution(cast("Any", None), cast("Any", None))
 
-    async def execute(values: int) -> Answer:
+    async def execute(values: int) -> Response:
         prepared = Prepared(cast("Any", None), {}, cast("Any", None), Cost(values))
-        return await execution.answer(prepared, cast("Context", None))
+        return await execution.execute(prepared, cast("Context", None))
 
     await asyncio.gather(*(execute(operations.HEAVY_VALUES + 1) for _ in range(10)))
     assert most == operations.HEAVY_AT_ONCE

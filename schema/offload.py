@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 Parameters = ParamSpec("Parameters")
 
-MOST_WAITING: Final = 64  # calls in one lane, the one at work included
-LONGEST_SECONDS: Final = 30.0  # from joining a lane to the result
+MOST_WAITING: Final = 64  # calls in one line, the one at work included
+LONGEST_SECONDS: Final = 30.0  # from joining a line to the result
 YOUNGER_GENERATIONS: Final = 1  # of the cycle collector's: what was made since it last looked at all of them
 
 
@@ -29,7 +29,7 @@ class Overloaded(GraphQLError):
         )
 
 
-class Lanes:
+class Offload:
     """Two threads for what would hold up the event loop: one for short work, one for whatever may take longer.
 
     Python runs one thread at a time, so more of them would only slow each other and the loop. What is short never
@@ -37,15 +37,15 @@ class Lanes:
     """
 
     def __init__(self) -> None:
-        self._quick = Lane()
-        self._slow = Lane()
+        self._quick = Line()
+        self._slow = Line()
 
     async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments, quick: bool) -> Result:
-        """Call `function` in a lane; what it raises is raised here. Raises `Overloaded`."""
+        """Call `function` in a line; what it raises is raised here. Raises `Overloaded`."""
         return await (self._quick if quick else self._slow).run(function, *arguments)
 
 
-class Lane:
+class Line:
     """One thread, and those who wait for it, first come first served."""
 
     def __init__(self) -> None:
