@@ -23,14 +23,15 @@ class Unread:
     requests: int
 
 
-def conclude(after: int | None, before: Newest | None, now: Newest) -> RunMetrics | Unread:
+def conclude(after: int | None, before: Newest | None, now: Newest, *, ended: bool) -> RunMetrics | Unread:
     """What is known of the steps behind `after`, from the newest values at the last search and at this one.
 
     The newest step is among the points: whoever tells them leaves it out while the run goes on.
     """
     top = _top(now)
     start = -1 if after is None else after
-    if top is None or top <= start or (after is None and top <= FIRST_STEP and before is None):
+    waits = not ended and after is None and before is None
+    if top is None or top <= start or (waits and top <= FIRST_STEP):
         return RunMetrics((), latest(now))
     newest = points_at(now, top, named)
     if after is not None and top == after + 1:

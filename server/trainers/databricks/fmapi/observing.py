@@ -9,7 +9,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -96,17 +95,23 @@ class Observer:
     async def _search(
         self, wanted: Sequence[tuple[RunHandle, Finetune]]
     ) -> tuple[dict[str, RunMetrics], list[tuple[RunHandle, Finetune, Newest | None]]]:
-        """What one search tells of those that go on; and those whose history is to be read now."""
-        going = {run.mlflow_run_id: run.experiment_id for _, run in wanted if run.status not in ENDED}
-        known: Mapping[str, Newest] = {}
-        with suppress(ApiError, Unavailable):  # each is read by itself then, as far as that is allowed
-            known = await newest(self._workspace, {run: at for run, at in going.items() if run and at}, within=READING)
+        """What one search tells of runs; and those whose history is to be read now."""
+        there = {run.mlflow_run_id: run.experiment_id for _, run in wanted if run.started_at is not None}
+        known: Mapping[str, Newest]
+        try:
+            known = await newest(self._workspace, {run: at for run, at in there.items() if run and at}, within=READING)
+        except ApiError:
+            known = {}  # each is read by itself then, as far as that is allowed
+        except Unavailable:
+            return {}, [(handle, run, None) for handle, run in wanted if not self._misses(handle, run)]
         read: dict[str, RunMetrics] = {}
         unread: list[tuple[RunHandle, Finetune, Newest | None]] = []
         for handle, run in wanted:
             values = known.get(run.mlflow_run_id or "")
             before = self._last(run.name).newest
-            told = Unread(UNKNOWN_REQUESTS) if values is None else conclude(handle.after_step, before, values)
+            told: RunMetrics | Unread = Unread(UNKNOWN_REQUESTS)
+            if values is not None:
+                told = conclude(handle.after_step, before, values, ended=run.status in ENDED)
             if isinstance(told, RunMetrics):
                 read[run.name] = self._remember(handle, run, told, values)
             elif self._may_read(run, told):
@@ -121,7 +126,6 @@ class Observer:
 
     async def _metrics(self, handle: RunHandle, run: Finetune, values: Newest | None) -> RunMetrics | None:
         """A run's metrics; None when they could not be read now."""
-        seen = self._last(run.name)
         signature: Signature | None = _signature(run)
         found: RunMetrics | None = None
         if run.mlflow_run_id is not None and run.started_at is not None:
@@ -135,9 +139,19 @@ class Observer:
                 signature = None
         if found is not None and signature is not None:
             return self._remember(handle, run, found, values)
-        since = None if signature else seen.unread_since or time.monotonic()
-        self._seen[run.name] = Seen(signature, time.monotonic(), handle.after_step, since)
+        if signature is None:
+            self._misses(handle, run)
+        else:
+            self._seen[run.name] = Seen(signature, time.monotonic(), handle.after_step)
         return found
+
+    def _misses(self, handle: RunHandle, run: Finetune) -> bool:
+        """Note that a run's metrics could not be read, unless it can't have any."""
+        if run.mlflow_run_id is None or run.started_at is None:
+            return False
+        since = self._last(run.name).unread_since or time.monotonic()
+        self._seen[run.name] = Seen(None, time.monotonic(), handle.after_step, since)
+        return True
 
     def _remember(self, handle: RunHandle, run: Finetune, read: RunMetrics, values: Newest | None) -> RunMetrics:
         """What is to be told of what was read."""

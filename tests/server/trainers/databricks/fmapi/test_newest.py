@@ -38,7 +38,9 @@ def point(step: int, *names: str) -> MetricPoint:
 def test_what_two_searches_have_seen_needs_no_history(
     after: int | None, before: Newest | None, now: Newest, points: list[MetricPoint]
 ) -> None:
-    assert conclude(after, before, now) == RunMetrics(tuple(points), {key: one.value for key, one in now.items()})
+    assert conclude(after, before, now, ended=False) == RunMetrics(
+        tuple(points), {key: one.value for key, one in now.items()}
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,12 @@ def test_what_two_searches_have_seen_needs_no_history(
 def test_a_step_that_may_have_been_missed_is_looked_for_in_the_history(
     after: int | None, before: Newest | None, now: Newest, requests: int
 ) -> None:
-    assert conclude(after, before, now) == Unread(requests)
+    assert conclude(after, before, now, ended=False) == Unread(requests)
+
+
+def test_of_a_run_that_has_ended_the_first_step_is_not_waited_for() -> None:
+    assert conclude(None, None, values(1), ended=True) == Unread(2)
+    assert conclude(0, None, values(1), ended=True) == RunMetrics((point(1, "train_loss"),), {LOSS: 1.0})
 
 
 def test_requests_are_saved_up_for_a_while_and_then_made_at_their_rate() -> None:
