@@ -7,12 +7,12 @@ import structlog
 
 from server.domain.errors import Unavailable
 from server.domain.status import TrainerKind
-from server.reconciler import observation
+from server.reconciler import observation, together
 from server.reconciler.calls import brief
 from server.reconciler.findings import Findings
-from server.reconciler.outcomes import AGAIN_SECONDS, BLIND_TIMES, Outcome, postponed, settle
+from server.reconciler.outcomes import AGAIN_SECONDS, BLIND_TIMES, Outcome, database_is_away, postponed, settle
 from server.reconciler.runtime import Runtime, trainer_name
-from server.reconciler.schedule import Schedule, Turn, interval_seconds, next_tick
+from server.reconciler.schedule import Schedule, Turn, interval_seconds, longer_while_quiet, next_tick
 from server.storage import claims, lanes
 from server.storage.claims import Claim
 from server.storage.lanes import LaneLease
@@ -20,6 +20,7 @@ from server.trainers.trainer import Announcing, Observation
 
 CALLS_AT_ONCE = 4
 WRITES_AT_ONCE = 4
+WRITTEN_TOGETHER = 100  # jobs in a transaction
 READ_AT_ONCE = 250  # jobs; turning more rows into objects in one go would hold up everything else
 LISTING_SECONDS = 10.0
 LISTING_SHARE = 20  # a listing that took so long is followed by no other for so many times as long
@@ -166,7 +167,7 @@ class Observer:
         try:
             found = await self._read(job_ids, lease)
             if found:
-                await self._judge(found)
+                await self._judge(found, lease)
         except Exception as error:  # noqa: BLE001  (the database may be back the next time)
             log.warning("jobs could not be observed", lane=lease.name, jobs=len(job_ids), error=brief(error))
         now = self._loop.time()
@@ -184,7 +185,7 @@ class Observer:
             self.schedule.drop(job_id)
         return found
 
-    async def _judge(self, found: Sequence[Claim]) -> None:
+    async def _judge(self, found: Sequence[Claim], lease: LaneLease) -> None:
         try:
             observations = await observation.observe(self._runtime, self._trainer, found)
         except Unavailable as error:
@@ -193,12 +194,15 @@ class Observer:
         findings = await self._runtime.threads.call(
             observation.find_all, found, observations
         )  # there may be 10,000 points
+        changed = [claim for claim in found if not self._is_as_before(claim, observations, findings)]
+        many = [claim for claim in changed if claim.job_id in findings and together.fits(findings[claim.job_id])]
+        many.sort(key=lambda claim: not findings[claim.job_id].trained)  # what leads to an end comes first
+        chosen = {claim.job_id for claim in many}
+        alone = [claim for claim in changed if claim.job_id not in chosen]
+        portions = [many[first : first + WRITTEN_TOGETHER] for first in range(0, len(many), WRITTEN_TOGETHER)]
         await asyncio.gather(
-            *(
-                self._settle(claim, observations.get(claim.job_id), findings.get(claim.job_id))
-                for claim in found
-                if not self._is_as_before(claim, observations, findings)
-            )
+            *(self._settle(claim, observations.get(claim.job_id), findings.get(claim.job_id)) for claim in alone),
+            *(self._settle_together(lease, portion, observations, findings) for portion in portions),
         )
 
     def _is_as_before(
@@ -208,10 +212,33 @@ class Observer:
         found = findings.get(claim.job_id)
         if found is None or not found.quiet or claim.unreachable:
             return False
-        if claim.mlflow_run_id is None:
-            self._runtime.wake(claim)
-        self._put_back(claim, observations[claim.job_id], begins=False)
+        self._put_back(claim, observations[claim.job_id], begins=False, quiet=True)
         return True
+
+    async def _settle_together(
+        self,
+        lease: LaneLease,
+        portion: Sequence[Claim],
+        observations: Mapping[str, Observation],
+        findings: Mapping[str, Findings],
+    ) -> None:
+        """Write a portion in one transaction; one job at a time when the database does not take it."""
+        seen = [(claim, observations[claim.job_id], findings[claim.job_id]) for claim in portion]
+        try:
+            outcomes = [(one[0], await observation.outcome(self._runtime, *one)) for one in seen]
+            async with self._writing:
+                written = await together.write(self._runtime, lease, outcomes)
+        except Exception as error:  # noqa: BLE001  (each is tried alone then, and says what is wrong)
+            if database_is_away(error):
+                log.warning("the database went away under jobs", jobs=len(portion), error=brief(error))
+                self._delay(portion)
+                return
+            log.warning("jobs could not be written together", jobs=len(portion), error=brief(error))
+            await asyncio.gather(*(self._settle(*one) for one in seen))
+            return
+        for claim, observed, found in seen:
+            if claim.job_id in written:
+                self._put_back(claim, observed, begins=found.begins)
 
     async def _settle(self, claim: Claim, observed: Observation | None, findings: Findings | None) -> None:
         if observed is None:
@@ -256,11 +283,13 @@ class Observer:
         for claim in found:
             self.schedule.put_back(claim.job_id, now + after, now)
 
-    def _put_back(self, claim: Claim, observed: Observation, *, begins: bool) -> None:
+    def _put_back(self, claim: Claim, observed: Observation, *, begins: bool, quiet: bool = False) -> None:
         turn, now = self._turn(claim), self._loop.time()
         turn.failures = turn.blind = 0
+        turn.quiet = turn.quiet + 1 if quiet else 0
         capabilities = self._trainer.capabilities
         interval = interval_seconds(claim, capabilities, waits=observed.waits, begins=begins)
+        interval = longer_while_quiet(interval, turn.quiet, capabilities)
         self.schedule.put_back(claim.job_id, next_tick(now, interval), now)
 
     def _turn(self, claim: Claim) -> Turn:

@@ -9,17 +9,22 @@ from server.storage.claims import Claim
 from server.trainers.trainer import Capabilities
 
 SETTLED_AFTER_SECONDS = 60.0  # from the creation, the submission or the beginning of the training
+MOST_DOUBLINGS = 16
 
 
 @dataclass(slots=True)
 class Turn:
-    """A job in the schedule. `failures` and `blind` count in a row: errors, and observations that lacked the run."""
+    """A job in the schedule, with what it has seen in a row.
+
+    `failures` counts errors, `blind` observations that lacked the run, `quiet` those without anything new.
+    """
 
     due: float
     under_way: bool = False
     hastened: bool = False
     failures: int = 0
     blind: int = 0
+    quiet: int = 0
 
 
 class Schedule:
@@ -74,6 +79,12 @@ def interval_seconds(claim: Claim, capabilities: Capabilities, *, waits: bool, b
     new = begins or claim.settled_age < SETTLED_AFTER_SECONDS
     ending = claim.estimated_end_in is not None and abs(claim.estimated_end_in) < SETTLED_AFTER_SECONDS
     return quick if new or ending else capabilities.observe_interval
+
+
+def longer_while_quiet(interval: float, quiet: int, capabilities: Capabilities) -> float:
+    """An interval in seconds after so many observations without anything new: twice as long after each, to a limit."""
+    doublings = min(quiet, MOST_DOUBLINGS)
+    return max(interval, min(interval * float(2**doublings), capabilities.quiet_interval))
 
 
 def next_tick(now: float, interval: float) -> float:

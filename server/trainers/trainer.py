@@ -18,6 +18,7 @@ class Capabilities:
 
     Intervals are in seconds: `observe_interval` between two observations of a run; `quick_interval` while it is new or
     about to end, `queue_interval` while it waits in a line whose end the trainer tells (see `Announcing`): 0, no other.
+    The interval grows up to `quiet_interval` while a run shows nothing new: for a trainer that tells of ends.
     """
 
     observe_interval: float
@@ -25,6 +26,7 @@ class Capabilities:
     idempotent_submit: bool
     quick_interval: float = 0.0
     queue_interval: float = 0.0
+    quiet_interval: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

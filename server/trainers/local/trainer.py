@@ -26,6 +26,7 @@ RUNS: Final = "runs"  # the folder in the data folder
 CRASHED: Final = "TRAINER_CRASHED"
 STOP_SECONDS: Final = 10.0  # that a child has to stop after SIGTERM, before SIGKILL
 QUEUE_SECONDS: Final = 10.0  # between observations of runs in line, behind what is told of them
+QUIET_SECONDS: Final = 4.0  # at most between observations of a run that makes no progress
 MOST_PERCENT_RUNNING: Final = 99
 LOG_LINES: Final = 3
 THREADS: Final = 4  # that read and write the folders of runs
@@ -39,7 +40,11 @@ class LocalTrainer:
 
     kind = TrainerKind.LOCAL
     capabilities = Capabilities(
-        observe_interval=0.5, observe_batch=1_000, idempotent_submit=True, queue_interval=QUEUE_SECONDS
+        observe_interval=0.5,
+        observe_batch=1_000,
+        idempotent_submit=True,
+        queue_interval=QUEUE_SECONDS,
+        quiet_interval=QUIET_SECONDS,
     )
 
     def __init__(self, data_dir: Path, slots: int, language_models: Sequence[str] = ()) -> None:

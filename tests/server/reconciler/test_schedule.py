@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.status import JobStatus, TrainerKind
-from server.reconciler.schedule import SETTLED_AFTER_SECONDS, Schedule, interval_seconds, next_tick
+from server.reconciler.schedule import SETTLED_AFTER_SECONDS, Schedule, interval_seconds, longer_while_quiet, next_tick
 from server.storage.claims import Claim
 from server.trainers.trainer import Capabilities
 
@@ -109,3 +109,13 @@ def test_jobs_that_are_observed_no_more_are_forgotten_once_they_are_not_under_wa
     schedule.follow([], 2.0)
     assert schedule.turns == {}
     schedule.drop("a")
+
+
+@pytest.mark.parametrize(("quiet", "seconds"), [(0, 0.5), (1, 1.0), (2, 2.0), (3, 4.0), (4, 4.0), (10_000, 4.0)])
+def test_a_run_that_shows_nothing_new_is_observed_ever_more_rarely(quiet: int, seconds: float) -> None:
+    assert longer_while_quiet(0.5, quiet, Capabilities(0.5, 1, idempotent_submit=True, quiet_interval=4.0)) == seconds
+
+
+def test_an_interval_without_a_longer_one_stays_as_it_is() -> None:
+    assert longer_while_quiet(30.0, 7, CAPABLE) == 30.0
+    assert longer_while_quiet(30.0, 7, Capabilities(30.0, 1, idempotent_submit=True, quiet_interval=4.0)) == 30.0

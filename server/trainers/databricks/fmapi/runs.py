@@ -42,6 +42,7 @@ class Finetune:
     duration: str | None
     mlflow_run_id: str | None
     events: Sequence[TrainerEvent]
+    experiment_id: str | None = None
 
     @property
     def state(self) -> RunState:
@@ -111,6 +112,7 @@ def _run(told: Mapping[str, Any]) -> Finetune:
         reason=_text(told.get("reason")),
         duration=_text(details.get("trainingDuration")),
         mlflow_run_id=_text(mlflow.get("mlflowRunId")),
+        experiment_id=_text(mlflow.get("mlflowExperimentId")),
         events=events(details.get("formattedFinetuningEvents")),
     )
 

@@ -27,6 +27,7 @@ from server.trainers.trainer import (
 )
 
 OBSERVED_AT_ONCE: Final = 1_000
+HISTORIES_PER_SECOND: Final = 3.0
 VOLUME_PARTS: Final = 3
 
 
@@ -41,7 +42,7 @@ class FmapiTrainer:
     the experiments are, one for each job; `alias` is set on a registered version unless it is empty. `now` is the clock
     by which progress is estimated. In seconds: `observe_interval`, and `quick_interval` for new runs; `settle`, for
     which an experiment without a run is waited for after a response was lost; `registering`, for which `registered`
-    waits for a version to become ready.
+    waits for a version to become ready. `histories_per_second`: requests for the metrics of runs that go on.
     """
 
     kind = TrainerKind.FMAPI
@@ -57,6 +58,7 @@ class FmapiTrainer:
         quick_interval: float = 5.0,
         settle: float = SETTLE_SECONDS,
         registering: float = 10.0,
+        histories_per_second: float = HISTORIES_PER_SECOND,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.capabilities = Capabilities(
@@ -67,7 +69,7 @@ class FmapiTrainer:
         self._alias = alias
         self._registering = registering
         self._catalogue = Catalogue(workspace)
-        self._observer = Observer(workspace, now)
+        self._observer = Observer(workspace, now, histories_per_second)
         self._submissions = Submissions(workspace, folder, Retirement(workspace, self._catalogue), settle)
 
     def validate(self, base_model: str, config: Mapping[str, Any]) -> None:

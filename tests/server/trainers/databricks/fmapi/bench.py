@@ -1,6 +1,7 @@
 """An emulated workspace whose clock tests put forward, and FMAPI trainers over it."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,14 @@ class Bench:
         return Workspace(given, **{"request_seconds": 1.0, "repeat_seconds": 1, "longest_pause_seconds": 0.1, **limits})
 
     def trainer(self, **settings: Any) -> FmapiTrainer:  # noqa: ANN401  (of FmapiTrainer)
-        ours = {"volume": VOLUME, "folder": FOLDER, "alias": "champion", "now": self.now, "registering": 0.0}
+        ours: dict[str, Any] = {
+            "volume": VOLUME,
+            "folder": FOLDER,
+            "alias": "champion",
+            "now": self.now,
+            "registering": 0.0,
+        }
+        ours |= {"histories_per_second": math.inf}
         chosen: dict[str, Any] = {**ours, **settings}
         made = FmapiTrainer(chosen.pop("workspace", None) or self.workspace(), **chosen)
         made._catalogue.known = self.known

@@ -44,15 +44,12 @@ async def test_a_thousand_runs_cost_ten_lists_and_nothing_more_while_nothing_cha
         assert len(requests.to(operation=LISTS)) == MANY // PAGE
         return len(requests) - MANY // PAGE
 
-    read = 0
-    while others := await observe():  # what is new is read as far as there is time for it in one look
-        read += others
-    assert read >= MANY
+    assert await observe() == 1  # a search over all of them
     assert await observe() == 0
     changed = bench.runs[MANY // 2]
     changed.events = [*changed.events, ("MODEL_INITIALIZED", bench.databricks.clock.now(), "again")]
     assert await observe() == 1
-    assert [call.path for call in requests.to(path=MLFLOW)] == ["/api/2.0/mlflow/runs/get"]
+    assert [call.path for call in requests.to(path=MLFLOW)] == ["/api/2.0/mlflow/runs/search"]
 
 
 async def test_a_whole_run_is_told_once_and_in_order(bench: Bench) -> None:
@@ -199,3 +196,38 @@ async def test_pages_that_are_smaller_than_was_asked_for_are_all_read(tmp_path: 
             handles.append(RunHandle(job, await trainer.submit(bench.request(job))))
             bench.advance(0.001)
         assert len(await trainer.observe(handles)) == 5
+
+
+async def test_steps_that_follow_one_another_cost_a_search_and_no_histories(bench: Bench) -> None:
+    trainer = bench.trainer()
+    name = await bench.started(trainer)
+    [run] = bench.runs
+    requests, log = bench.databricks.requests, bench.databricks.world.tracking.log_values
+    first = await look(trainer, "job_1", name)
+    recorded = first.points[-1].step
+    told = []
+    for _ in range(5):
+        newest = max(metric.step for metric in run.run.latest().values())
+        keys = [key for key, metric in run.run.latest().items() if metric.step == newest]
+        log(run.run, dict.fromkeys(keys, 1.0 / newest), newest + 1)
+        run.updated = bench.databricks.clock.now() + newest
+        requests.clear()
+        seen = await look(trainer, "job_1", name, recorded)
+        told += [point.step for point in seen.points]
+        recorded = seen.points[-1].step
+        assert [call.path for call in requests.to(path=MLFLOW)] == ["/api/2.0/mlflow/runs/search"]
+    assert told == list(range(first.points[-1].step + 1, first.points[-1].step + 6))
+
+
+async def test_histories_of_runs_that_go_on_are_read_at_a_bounded_rate_and_those_of_ended_ones_at_once(
+    bench: Bench,
+) -> None:
+    trainer = bench.trainer(histories_per_second=0.0)
+    name = await bench.started(trainer)
+    seen = await look(trainer, "job_1", name)
+    assert (seen.state, seen.points) == (RunState.RUNNING, ())
+    assert bench.databricks.requests.to(path="/api/2.0/mlflow/metrics/*") == []
+    bench.advance(1.0)
+    seen = await look(trainer, "job_1", name)
+    assert seen.state is RunState.SUCCEEDED
+    assert [point.step for point in seen.points] == list(range(1, 11))
