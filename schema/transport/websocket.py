@@ -4,8 +4,7 @@ It speaks ASGI itself: what Starlette's WebSocket adds is paid for each message 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,19 +16,17 @@ from schema.execution.documents import Refusal
 from schema.execution.json_text import NotJson, encode
 from schema.execution.operations import Execution, failed
 from schema.execution.preparation import Prepared
-from schema.execution.subscribers import Payload, Subscriber
 from schema.offload import Overloaded
 from schema.reads.context import Context
 from schema.transport import decoding
 from schema.transport.heartbeat import Heartbeat
 from schema.transport.timing import Timing
-from server.web.frames import WRITE_TEXT
+from schema.transport.writer import Stream, Writer
 
 PROTOCOL: Final = "graphql-transport-ws"
 MOST_STREAMS: Final = 100
 LONGEST_ID: Final = 128
 LONGEST_REASON_BYTES: Final = 123  # of a close frame
-PING: Final = '{"type":"ping"}'
 OBJECTS: Final = ("variables", "extensions")
 
 
@@ -40,35 +37,6 @@ class Closing(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason.encode(errors="replace")[:LONGEST_REASON_BYTES].decode(errors="ignore")
-
-
-class Stream:
-    """An operation under its id. A subscription has a subscriber, once it has begun; the rest has a task."""
-
-    __slots__ = ("head", "id", "ready", "subscriber", "task", "writer")
-
-    def __init__(self, id_: str, writer: "Writer") -> None:
-        self.id = id_
-        self.head = f'{{"id":{encode(id_).decode()},"type":"next","payload":'
-        self.writer = writer
-        self.ready = False
-        self.subscriber: Subscriber | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self.writer.add(self)
-
-    def write(self, payload: Payload) -> bool:
-        """Send a payload at once; False where it has to wait."""
-        return self.writer.write(payload.framed(self.head, "}"))
-
-    def end(self) -> None:
-        """Send nothing more."""
-        if self.task is not None:
-            self.task.cancel()
-        if self.subscriber is not None:
-            self.subscriber.close()
 
 
 class Conversation:
@@ -94,7 +62,7 @@ class Conversation:
         self._pings = pings
         self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writer = Writer(self, scope, send)
+        self._writer = Writer(scope, send, self.start, self.complete)
         self._acknowledged = False
 
     async def run(self) -> None:
@@ -256,73 +224,6 @@ class Conversation:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Writer:
-    """Sends what the subscriptions of one socket have to tell, and pings: at once as long as the client keeps up.
-
-    For a client that does not there is a task, which sends one frame of each subscription in turn. It holds one frame;
-    the rest waits in the queues of the subscribers.
-    """
-
-    def __init__(self, conversation: Conversation, scope: Scope, send: Send) -> None:
-        self._conversation = conversation
-        self._send = send
-        extension = scope.get("extensions", {}).get(WRITE_TEXT)
-        self._write: Callable[[str], bool] | None = extension and extension["write"]
-        self._ready: deque[Stream] = deque()
-        self._pinging = False
-        self._task: asyncio.Task[None] | None = None
-        self._ended = False
-
-    def write(self, text: str) -> bool:
-        """Send a frame at once; False where it has to wait, or others wait already."""
-        return self._task is None and self._write is not None and self._write(text)
-
-    def add(self, stream: Stream) -> None:
-        """Send what a stream has in its queue."""
-        if not stream.ready:
-            stream.ready = True
-            self._ready.append(stream)
-            self._begin()
-
-    def ping(self) -> None:
-        """Send a ping, unless one still waits to be sent."""
-        if not self.write(PING):
-            self._pinging = True
-            self._begin()
-
-    def end(self) -> None:
-        """Start no more."""
-        self._ended = True
-
-    def _begin(self) -> None:
-        if self._task is None and not self._ended:
-            self._task = self._conversation.start(self._run(), "websocket writer")
-
-    async def _run(self) -> None:
-        try:
-            while self._ready or self._pinging:
-                while self._ready:
-                    await self._send_next(self._ready.popleft())
-                if self._pinging:
-                    await self._send({"type": "websocket.send", "text": PING})
-                    self._pinging = False
-        except (OSError, RuntimeError, WebSocketDisconnect):  # RuntimeError: this side has closed
-            self._ended = True
-        finally:
-            self._task = None
-
-    async def _send_next(self, stream: Stream) -> None:
-        stream.ready = False
-        subscriber = stream.subscriber
-        item = subscriber.take() if subscriber is not None else None
-        if isinstance(item, Payload):
-            if subscriber is not None and subscriber.waiting:
-                self.add(stream)
-            await self._send({"type": "websocket.send", "text": item.framed(stream.head, "}")})
-        elif item is not None:
-            await self._conversation.complete(stream, item.errors)
 
 
 def _id(message: dict[str, Any]) -> str:
