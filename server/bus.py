@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 REMEMBERED = 10_000
 CONNECTING = 10.0  # seconds, like those below
-PROBE_AFTER = 15.0
+PROBE_EVERY = 15.0
 PROBING = 5.0
 FIRST_RETRY = 0.2
 LONGEST_RETRY = 10.0
@@ -76,7 +76,6 @@ class Bus:
         self._url = url
         self._watches: defaultdict[str | None, set[Watch]] = defaultdict(set)
         self._for_due: set[Watch] = set()
-        self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._supervised = Supervised("bus", self._listen_forever)
         self._deaf_since: float | None = None
@@ -156,7 +155,6 @@ class Bus:
 
         def notice_loss(_connection: object) -> None:
             lost.set()
-            self._heard.set()
 
         connection.add_termination_listener(notice_loss)
         await connection.add_listener(channels.CHANGED, self._hear_change)
@@ -164,21 +162,18 @@ class Bus:
         self._deaf_since = None
         self._tell_all()
         while not lost.is_set():
-            self._heard.clear()
             try:
-                async with asyncio.timeout(PROBE_AFTER):
-                    await self._heard.wait()
+                async with asyncio.timeout(PROBE_EVERY):
+                    await lost.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=PROBING)
         log.warning("the bus lost its connection")
 
     def _hear_change(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:  # noqa: ANN401  (asyncpg's)
-        self._heard.set()
         for watch in (*self._watches.get(payload, ()), *self._watches.get(None, ())):
             watch.tell(payload)
 
     def _hear_due(self, _connection: Any, _pid: int, _channel: str, _payload: Any) -> None:  # noqa: ANN401
-        self._heard.set()
         for watch in self._for_due:
             watch.tell_everything()
 
