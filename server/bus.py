@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 REMEMBERED_JOBS = 10_000
 CONNECT_SECONDS = 10.0
-PROBE_AFTER_SECONDS = 15.0
+PROBE_EVERY_SECONDS = 15.0
 PROBE_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 10.0
@@ -76,7 +76,6 @@ class Bus:
         self._url = url
         self._watches: defaultdict[str | None, set[Watch]] = defaultdict(set)
         self._for_due: set[Watch] = set()
-        self._received = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._supervised = Supervised("bus", self._listen_forever)
         self._deaf_since: float | None = None
@@ -153,7 +152,6 @@ class Bus:
 
         def notice_loss(_connection: object) -> None:
             lost.set()
-            self._received.set()
 
         connection.add_termination_listener(notice_loss)
         await connection.add_listener(channels.CHANGED, self._hear_change)
@@ -161,21 +159,18 @@ class Bus:
         self._deaf_since = None
         self._notify_all()
         while not lost.is_set():
-            self._received.clear()
             try:
-                async with asyncio.timeout(PROBE_AFTER_SECONDS):
-                    await self._received.wait()
+                async with asyncio.timeout(PROBE_EVERY_SECONDS):
+                    await lost.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=PROBE_SECONDS)
         log.warning("the bus lost its connection")
 
     def _hear_change(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:  # noqa: ANN401  (asyncpg's)
-        self._received.set()
         for watch in (*self._watches.get(payload, ()), *self._watches.get(None, ())):
             watch.tell(payload)
 
     def _hear_due(self, _connection: Any, _pid: int, _channel: str, _payload: Any) -> None:  # noqa: ANN401
-        self._received.set()
         for watch in self._for_due:
             watch.tell_everything()
 
