@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 CHANNEL: Final = "tunegraph"
 BACKLOG: Final = 2048
 TYPENAME: Final = b'{"data":{"__typename":"Query"}}'
-LARGEST_MESSAGE_BYTES: Final = 16_777_216
+LARGEST_MESSAGE_BYTES: Final = 1024 * 1024
 
 
 class Broadcast:

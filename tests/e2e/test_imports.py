@@ -50,4 +50,4 @@ def test_starting_a_server_imports_no_library_that_only_jobs_need(data_dir: Path
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == "[]"  # above it are the lines of a log that nobody set up
+    assert "[]" in result.stdout.splitlines()  # among the lines of a log that nobody set up

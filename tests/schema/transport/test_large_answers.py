@@ -83,7 +83,7 @@ async def test_operations_that_may_come_to_much_take_turns(monkeypatch: pytest.M
         at_once -= 1
         return Response(b"{}")
 
-    monkeypatch.setattr(Execution, "_answered", answered)
+    monkeypatch.setattr(Execution, "_execute", answered)
     execution = Execution(cast("Any", None), cast("Any", None))
 
     async def execute(values: int) -> Response:
