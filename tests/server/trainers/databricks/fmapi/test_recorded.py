@@ -19,6 +19,7 @@ OPERATIONS = {
     "StopFinetunes": "genai_13_cancel_names",
     "Models": "genai_12_get_models",
 }
+SEARCH = ("POST", f"{MLFLOW}/runs/search")  # not recorded: https://mlflow.org/docs/latest/rest-api.html#search-runs
 OTHERS = {
     ("GET", f"{MLFLOW}/experiments/get-by-name"): ("sdk_12_experiments", 0),
     ("POST", f"{MLFLOW}/experiments/create"): ("genai_03_create_validated_volume", 5),
@@ -155,8 +156,15 @@ async def test_everything_else_is_sent_as_the_sdk_sends_it(
         assert shape(call.body) == shape(expected.get("body"))
 
 
+async def test_runs_are_searched_as_mlflow_documents_it(bench: Bench, sent: list[Recorded]) -> None:
+    [call, *_] = bench.databricks.requests.to(*SEARCH)
+    assert call in sent
+    assert call.body.keys() == {"experiment_ids", "filter", "max_results"}
+    assert call.body["filter"].startswith("attributes.run_id IN ('")
+
+
 async def test_nothing_is_sent_that_is_not_compared(bench: Bench, sent: list[Recorded]) -> None:
-    compared = [call for endpoint in OTHERS for call in bench.databricks.requests.to(*endpoint)]
+    compared = [call for endpoint in (*OTHERS, SEARCH) for call in bench.databricks.requests.to(*endpoint)]
     assert [(call.method, call.path) for call in sent if call.path != GRAPHQL and call not in compared] == []
     assert {call.operation for call in sent if call.path == GRAPHQL} == set(OPERATIONS)
 
